@@ -32,7 +32,7 @@ struct ev_loop *fiber_loop(void);
 void fiber_runtime_run(void);
 void fiber_runtime_stop(void);
 
-/* Frees the loop, the pooled stacks and what fibers still parked hold of the runtime. */
+/* Frees the loop and the pooled stacks. Fibers still parked are never run again. */
 void fiber_runtime_end(void);
 
 /* Called with the seconds that each turn of the loop was busy: what any event had to wait. */
