@@ -29,7 +29,9 @@ struct fiber {
     struct fiber_waiter *waiter;
     double deadline;
     ev_timer timer;
-    int events; /* what the wait ended with; 0: the deadline */
+    int events;  /* what the wait ended with; 0: the deadline */
+    bool parked; /* something may resume it */
+    bool queued; /* stands in `ready` */
     bool finished;
 };
 
@@ -83,6 +85,7 @@ size_t fiber_count(void)
 
 static void make_ready(struct fiber *fiber)
 {
+    fiber->queued = true;
     DL_APPEND(runtime.ready, fiber);
     if (runtime.ready_length++ == 0)
         ev_idle_start(runtime.loop, &runtime.idle);
@@ -202,6 +205,12 @@ static void timer_start(struct fiber *fiber)
     ev_timer_start(runtime.loop, &fiber->timer);
 }
 
+static void leave_queue(struct fiber *fiber)
+{
+    if (fiber->waiter != NULL && fiber->waiter->queue != NULL)
+        queue_remove(fiber->waiter);
+}
+
 /* libev counts from the start of the loop's turn, so a timer can be early: then once more. */
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -211,10 +220,19 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         timer_start(fiber);
         return;
     }
-    if (fiber->waiter != NULL && fiber->waiter->queue != NULL)
-        queue_remove(fiber->waiter);
+    leave_queue(fiber);
     fiber->events = 0;
     fiber_resume(fiber);
+}
+
+void fiber_interrupt(struct fiber *fiber)
+{
+    if (!fiber->parked || fiber->queued)
+        return;
+    leave_queue(fiber);
+    ev_timer_stop(runtime.loop, &fiber->timer);
+    fiber->events = 0;
+    make_ready(fiber);
 }
 
 static struct fiber *self_must_wait(void)
@@ -228,7 +246,9 @@ static int park_until(struct fiber *fiber, double deadline)
     fiber->deadline = deadline;
     fiber->events = 0;
     timer_start(fiber);
+    fiber->parked = true;
     fiber_park(fiber);
+    fiber->parked = false;
     ev_timer_stop(runtime.loop, &fiber->timer);
     return fiber->events;
 }
@@ -254,7 +274,8 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
     fiber->events = revents & (EV_READ | EV_WRITE);
     if (fiber->events == 0) /* libev gave up on the fd: let the caller's system call say why */
         fiber->events = EV_READ | EV_WRITE;
-    fiber_resume(fiber);
+    if (!fiber->queued) /* interrupted in this very turn: it runs soon, and knows the events */
+        fiber_resume(fiber);
 }
 
 int fiber_wait_fd(int fd, int events, double deadline)
@@ -346,6 +367,7 @@ static void run_ready(void)
     for (size_t left = runtime.ready_length; left > 0; left--) {
         struct fiber *fiber = runtime.ready;
         DL_DELETE(runtime.ready, fiber);
+        fiber->queued = false;
         runtime.ready_length--;
         fiber_resume(fiber);
     }

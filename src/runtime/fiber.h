@@ -58,6 +58,9 @@ void fiber_yield(void);
 /* Until then or for that long, whichever is sooner; false when the deadline cut it short. */
 bool fiber_sleep(double seconds, double deadline);
 
+/* Ends a parked fiber's wait now, as its deadline would; nothing if it is not waiting. */
+void fiber_interrupt(struct fiber *fiber);
+
 /* Waits for fd: returns the ready ones of events (EV_READ, EV_WRITE), 0 at the deadline. */
 int fiber_wait_fd(int fd, int events, double deadline);
 

@@ -227,6 +227,44 @@ static void thousands_live_at_once_and_stacks_are_used_again(void **state)
     assert_int_equal(most, MANY);
 }
 
+static struct fiber *sleeper;
+static int interrupted;
+
+static void wait_long(void *fd)
+{
+    sleeper = fiber_self();
+    assert_int_equal(fiber_wait_fd(*(int *)fd, EV_READ, NEVER), 0);
+    interrupted++;
+    assert_false(fiber_cond_wait(&cond, NEVER));
+    interrupted++;
+    assert_true(fiber_sleep(0, NEVER)); /* the interrupt of one wait does not reach the next */
+}
+
+static void interrupt_waits(void *arg)
+{
+    (void)arg;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fiber_spawn(wait_long, &ends[0]));
+    fiber_yield();
+    for (int round = 1; round <= 2; round++) {
+        fiber_interrupt(sleeper);
+        fiber_interrupt(sleeper);
+        fiber_yield();
+        assert_int_equal(interrupted, round);
+    }
+    fiber_cond_signal(&cond); /* the interrupted one is not in the queue any more */
+    fiber_sleep(0.01, NEVER);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void interrupt_ends_a_wait_like_its_deadline(void **state)
+{
+    (void)state;
+    in_fiber(interrupt_waits, NULL);
+}
+
 static int laps;
 static void observe(double seconds)
 {
@@ -261,6 +299,7 @@ int main(void)
         cmocka_unit_test(condition_wakes_one_or_all_and_none_twice),
         cmocka_unit_test(errno_survives_a_switch),
         cmocka_unit_test(thousands_live_at_once_and_stacks_are_used_again),
+        cmocka_unit_test(interrupt_ends_a_wait_like_its_deadline),
         cmocka_unit_test(loop_reports_each_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
