@@ -18,7 +18,7 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void buffer_vprintf(struct buffer *buffer, const char *format, va_list args);
 
-void buffer_consume(struct buffer *buffer, size_t length); /* drops bytes at the front */
+void buffer_consume(struct buffer *buffer, size_t length); /* drops bytes it has, at the front */
 void buffer_clear(struct buffer *buffer);                  /* empty, memory kept */
 void buffer_free(struct buffer *buffer);                   /* empty, memory given back */
 
