@@ -170,7 +170,7 @@ static enum db_result sqlite_query(struct db_connection *connection, const struc
                                    struct postern_rows *rows, struct postern_error *error)
 {
     struct statement_call call;
-    if (!statement_call(query, &call, error))
+    if (!statement_call(query, STATEMENT_SQLITE, &call, error))
         return DB_ERROR;
     if (!is_in_place(connection, error))
         return DB_LOST_UNSENT;

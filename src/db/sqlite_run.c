@@ -25,7 +25,7 @@ enum db_result sqlite_prepare(struct db_connection *connection, const struct sta
     *statement = statement_cache_find(connection->statements, key);
     if (*statement != NULL)
         return DB_OK;
-    char *sql = statement_expand(key, STATEMENT_SQLITE, error);
+    char *sql = statement_expand(key, error);
     if (sql == NULL)
         return DB_ERROR;
     int code = prepare_text(connection, sql, statement);

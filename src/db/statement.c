@@ -43,7 +43,6 @@ static bool call_measure(const struct db_query *query, struct statement_call *ca
                          struct postern_error *error)
 {
     size_t lists = 0;
-    *call = (struct statement_call){.key.statement = query->statement};
     for (size_t i = 0; i < query->count; i++) {
         const struct postern_value *value = &query->values[i];
         if (value->type != POSTERN_TEXTS) {
@@ -75,9 +74,12 @@ static struct postern_value *list_spread(struct postern_value *to, const struct 
     return to;
 }
 
-bool statement_call(const struct db_query *query, struct statement_call *call,
-                    struct postern_error *error)
+bool statement_call(const struct db_query *query, enum statement_dialect dialect,
+                    struct statement_call *call, struct postern_error *error)
 {
+    *call = (struct statement_call){.key.sql = dialect_text(query->statement, dialect)};
+    if (call->key.sql == NULL)
+        return postern_error_set(error, "a statement has no text for this kind of database");
     if (!call_measure(query, call, error))
         return false;
     call->values = query->values;
@@ -125,23 +127,18 @@ static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *c
     return lists;
 }
 
-char *statement_expand(const struct statement_key *key, enum statement_dialect dialect,
-                       struct postern_error *error)
+char *statement_expand(const struct statement_key *key, struct postern_error *error)
 {
-    const char *sql = dialect_text(key->statement, dialect);
-    if (sql == NULL) {
-        postern_error_set(error, "a statement has no text for this kind of database");
-        return NULL;
-    }
     size_t expected = 0;
     while (expected < STATEMENT_LISTS_MAX && key->lists[expected] != 0)
         expected++;
 
     struct buffer text = {0};
-    size_t lists = lists_write(&text, sql, key->lists);
+    size_t lists = lists_write(&text, key->sql, key->lists);
     if (lists == expected && text.data != NULL)
         return text.data;
-    postern_error_set(error, "a statement with %zu lists was given %zu: %s", lists, expected, sql);
+    postern_error_set(error, "a statement with %zu lists was given %zu: %s", lists, expected,
+                      key->sql);
     buffer_free(&text);
     return NULL;
 }

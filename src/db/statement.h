@@ -17,7 +17,7 @@ enum statement_dialect { STATEMENT_SQLITE, STATEMENT_PGSQL, STATEMENT_MYSQL };
 
 /* Two queries with equal keys have the same text; compare with memcmp. */
 struct statement_key {
-    const struct postern_statement *statement;
+    const char *sql; /* the dialect's text: a constant, so its address says which it is */
     uint8_t lists[STATEMENT_LISTS_MAX]; /* of each list 1 + log2 of its rounded size; then 0 */
 };
 
@@ -28,14 +28,14 @@ struct statement_call {
     size_t count;
 };
 
-/* In the query's arena. False when there are too many lists or values. */
-bool statement_call(const struct db_query *query, struct statement_call *call,
-                    struct postern_error *error);
+/* In the query's arena. False when the statement has no text for this dialect, or too many
+ * lists or values. */
+bool statement_call(const struct db_query *query, enum statement_dialect dialect,
+                    struct statement_call *call, struct postern_error *error);
 
-/* The text to prepare, with '?' placeholders; the caller frees it. NULL when the dialect has
- * none, or its lists are not those of the key. */
-char *statement_expand(const struct statement_key *key, enum statement_dialect dialect,
-                       struct postern_error *error);
+/* The text to prepare, with '?' placeholders; the caller frees it. NULL when its lists are
+ * not those of the key. */
+char *statement_expand(const struct statement_key *key, struct postern_error *error);
 
 /* Length of the quoted text, quoted name or comment that starts here, in which '?' is no
  * placeholder; 0 when none does. */
