@@ -2,9 +2,9 @@
  * What the parts of the SQLite driver share: sqlite.c opens and closes, sqlite_run.c runs one
  * statement, sqlite_writer.c gathers writes into transactions, sqlite_error.c finds the words.
  *
- * Nothing here switches fibers but sqlite_backoff and what its comment says so of: SQLite
- * is only ever inside one call, and a transaction is begun and committed without a
- * switch between. A statement that finds the file locked is given up (DB_BUSY) and tried anew.
+ * Fibers are switched only between statements of their own transactions: by sqlite_backoff, and by
+ * sqlite_write while others' writes go on. A transaction is begun and committed without
+ * a switch between. A statement that finds the file locked is given up (DB_BUSY) and tried anew.
  */
 #ifndef POSTERN_DB_SQLITE_CONNECTION_H
 #define POSTERN_DB_SQLITE_CONNECTION_H
