@@ -19,6 +19,7 @@ char *postern_strndup(struct postern_arena *arena, const char *text, size_t leng
 char *postern_lower(struct postern_arena *arena, const char *text); /* ASCII lower-case copy */
 char *postern_printf(struct postern_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-char *postern_vprintf(struct postern_arena *arena, const char *format, va_list args);
+char *postern_vprintf(struct postern_arena *arena, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 #endif

@@ -32,7 +32,7 @@ struct ev_loop *fiber_loop(void);
 void fiber_runtime_run(void);
 void fiber_runtime_stop(void);
 
-/* Frees the loop, the pooled stacks and what fibers still parked hold of the runtime. */
+/* Frees the loop and the pooled stacks. Fibers still parked are never run again. */
 void fiber_runtime_end(void);
 
 /* Called with the seconds that each turn of the loop was busy: what any event had to wait. */
@@ -57,6 +57,9 @@ void fiber_yield(void);
 
 /* Until then or for that long, whichever is sooner; false when the deadline cut it short. */
 bool fiber_sleep(double seconds, double deadline);
+
+/* Ends a parked fiber's wait now, as its deadline would; nothing if it is not waiting. */
+void fiber_interrupt(struct fiber *fiber);
 
 /* Waits for fd: returns the ready ones of events (EV_READ, EV_WRITE), 0 at the deadline. */
 int fiber_wait_fd(int fd, int events, double deadline);

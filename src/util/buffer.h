@@ -16,7 +16,8 @@ void buffer_text(struct buffer *buffer, const char *text);
 void buffer_char(struct buffer *buffer, char c);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void buffer_vprintf(struct buffer *buffer, const char *format, va_list args);
+void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 void buffer_consume(struct buffer *buffer, size_t length); /* drops bytes at the front */
 void buffer_clear(struct buffer *buffer);                  /* empty, memory kept */
