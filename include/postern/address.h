@@ -40,20 +40,22 @@ int postern_amavisd_priority(enum postern_account_form form);
 
 /* Whether text is local@domain by the subset of RFC 5321 that mail servers meet:
  * one unquoted @ that splits two non-empty parts, no control characters or spaces
- * outside quotes, domain of letters, digits, '-', '.', '_' or bytes over 127, or a
- * [literal]; at most 64+1+255 bytes are NOT enforced (limits are commonly exceeded). */
+ * outside quotes, domain of letters, digits, '-', '_' or bytes over 127 in non-empty
+ * labels between dots (so no dot at either end), or a [literal]; at most 64+1+255 bytes are NOT enforced (limits are commonly exceeded). */
 bool postern_address_is_valid(const char *address);
 
 /* Points into address, after its last @; "" when the address is not valid. */
 const char *postern_address_domain(const char *address);
 
 /* user+ext@d becomes user@d; delimiters is a set of characters ("+", "+-"). The
- * local part's first byte is never taken for a delimiter. Invalid: a copy. */
+ * local part's first byte is never taken for a delimiter. Invalid, or a local part with
+ * quotes: a copy. */
 char *postern_address_without_ext(struct postern_arena *arena, const char *address,
                                   const char *delimiters);
 
 /* u@a.example.com: itself, @a.example.com, @.a.example.com, @.example.com, @.com, @.
- * A null or invalid address: @. alone. */
+ * A null or invalid address: @. alone. Parents longer than a DNS name (253 bytes, which also
+ * means over 127 labels) are left out; a [literal] has none. */
 struct postern_names postern_address_candidates(struct postern_arena *arena, const char *address);
 
 /* IPv4 w.x.y.z: itself, w.x.y.*, w.x.*.z; with all_wildcards every combination of '*'.

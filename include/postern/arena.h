@@ -15,7 +15,7 @@ struct postern_arena;
 /* Zeroed, aligned for any type. */
 void *postern_alloc(struct postern_arena *arena, size_t size);
 char *postern_strdup(struct postern_arena *arena, const char *text);
-char *postern_strndup(struct postern_arena *arena, const char *text, size_t length);
+char *postern_strndup(struct postern_arena *arena, const char *text, size_t length); /* all bytes */
 char *postern_lower(struct postern_arena *arena, const char *text); /* ASCII lower-case copy */
 char *postern_printf(struct postern_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -31,7 +31,8 @@ struct postern_network {
 bool postern_ip_parse(const char *text, struct postern_ip *ip);
 
 /* "192.0.2.0/24", "2001:db8::/32", a bare address (all bits), "192.0.2.*", "192.0.*.*", "10.*".
- * Host bits after the prefix are cleared. A wildcard counts only as the last octets. */
+ * Host bits after the prefix are cleared. A wildcard counts only as the last octets: four parts
+ * in all, or one star for all that follow the given ones. ::ffff:192.0.2.0/120 is 192.0.2.0/24. */
 bool postern_network_parse(const char *text, struct postern_network *network);
 
 /* The network of `prefix` bits that holds ip; a prefix over the family's length means all bits. */

@@ -37,8 +37,8 @@ struct postern_request {
     const char *instance;
 
     const char *sender;             /* lower case; "" for the null sender */
-    const char *sender_without_ext; /* equals sender when there is no extension */
-    const char *sender_domain;      /* "" when the sender has none or does not parse */
+    const char *sender_without_ext; /* "" when it does not parse as an address */
+    const char *sender_domain;      /* "" when it has none or does not parse */
     const char *recipient;          /* lower case; "" at END-OF-MESSAGE with several */
     const char *recipient_without_ext;
     const char *recipient_domain;

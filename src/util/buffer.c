@@ -1,13 +1,23 @@
 #include "util/buffer.h"
 
+#include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_CAPACITY 256
 
+static void out_of_memory(void)
+{
+    fputs("out of memory\n", stderr);
+    abort();
+}
+
 static void reserve(struct buffer *buffer, size_t more)
 {
+    if (more > SIZE_MAX / 4 || buffer->length > SIZE_MAX / 4)
+        out_of_memory();
     size_t needed = buffer->length + more + 1;
     if (needed <= buffer->capacity)
         return;
@@ -15,10 +25,8 @@ static void reserve(struct buffer *buffer, size_t more)
     while (capacity < needed)
         capacity *= 2;
     buffer->data = realloc(buffer->data, capacity);
-    if (buffer->data == NULL) {
-        fputs("out of memory\n", stderr);
-        abort();
-    }
+    if (buffer->data == NULL)
+        out_of_memory();
     buffer->capacity = capacity;
 }
 
@@ -64,6 +72,9 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 
 void buffer_consume(struct buffer *buffer, size_t length)
 {
+    assert(length <= buffer->length);
+    if (length == 0)
+        return;
     memmove(buffer->data, buffer->data + length, buffer->length - length + 1);
     buffer->length -= length;
 }

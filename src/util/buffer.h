@@ -19,7 +19,7 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
-void buffer_consume(struct buffer *buffer, size_t length); /* drops bytes at the front */
+void buffer_consume(struct buffer *buffer, size_t length); /* drops bytes it has, at the front */
 void buffer_clear(struct buffer *buffer);                  /* empty, memory kept */
 void buffer_free(struct buffer *buffer);                   /* empty, memory given back */
 
