@@ -2,6 +2,7 @@
 
 #include "daemon/metrics_http.h"
 #include "db/db.h"
+#include "db/sqlite_checkpoint.h"
 #include "runtime/clock.h"
 #include "util/arena.h"
 
@@ -13,10 +14,13 @@
 #define BATCH_TIMEOUT 30.0
 #define BATCH_PAUSE   0.1 /* lets the requests of the workers go first */
 
+#define DATABASES 3 /* as many as struct databases holds */
+
 struct housekeeper {
     struct child child;
     struct databases databases;
     struct metrics_http *endpoint;
+    struct sqlite_checkpoint *checkpoints[DATABASES];
 };
 
 /* Rows of the iredapd database that are of no use once a time has passed. */
@@ -106,6 +110,32 @@ static void start_endpoint(struct housekeeper *keeper)
     }
 }
 
+/* The logical databases may be one file. */
+static bool is_first_of_file(const struct config *config, size_t index)
+{
+    const struct database_config *database = &config->databases[index];
+    if (strcmp(database->driver, "sqlite") != 0)
+        return false;
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(config->databases[i].driver, "sqlite") == 0 &&
+            strcmp(config->databases[i].path, database->path) == 0)
+            return false;
+    return true;
+}
+
+static void start_checkpoints(struct housekeeper *keeper)
+{
+    const struct config *config = keeper->child.setup->config;
+    struct postern_error error;
+    for (size_t i = 0; i < config->databases_length && i < DATABASES; i++) {
+        if (!is_first_of_file(config, i))
+            continue;
+        keeper->checkpoints[i] = sqlite_checkpoint_start(&config->databases[i], &error);
+        if (keeper->checkpoints[i] == NULL)
+            log_error("%s", error.text);
+    }
+}
+
 static void housekeeper_leave(struct child *child, enum child_leave how)
 {
     (void)child, (void)how;
@@ -122,11 +152,14 @@ int housekeeper_run(const struct child_setup *setup)
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
     databases_open(&keeper.databases, setup->config);
     start_endpoint(&keeper);
+    start_checkpoints(&keeper);
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
         if (!fiber_spawn(job_main, &jobs[i]))
             return 1;
     child_ready(&keeper.child);
     fiber_runtime_run();
     metrics_http_stop(keeper.endpoint);
+    for (size_t i = 0; i < DATABASES; i++)
+        sqlite_checkpoint_stop(keeper.checkpoints[i]);
     _exit(0); /* the fibers of jobs may still use the rest */
 }
