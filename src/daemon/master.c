@@ -1,18 +1,11 @@
-/*
- * A reload goes through these steps, each of which can refuse it and leave everything as it
- * was: the new config is read; the checker tries it; its listeners are bound and its children
- * forked (`starting`); when all of them have said that they serve, it is `current`, and the
- * old generation hands its connections over and drains.
- */
 #define _GNU_SOURCE
 #include "daemon/master.h"
 
 #include "build_config.h"
-#include "daemon/checker.h"
+#include "daemon/master_state.h"
 #include "daemon/process.h"
 #include "daemon/worker.h"
 #include "db/db.h"
-#include "policy/module.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
 
@@ -27,23 +20,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define START_TIMEOUT    30.0
 #define KILL_GRACE       2.0 /* beyond drain_timeout: the children end by themselves at that */
 #define DRAINING_AT_MOST 4   /* a reload waits while so many old generations are left */
-
-struct master {
-    struct pid_file *pid_file;
-    struct channels channels;
-    int signals;
-    struct generation *current, *starting;
-    struct generation *draining; /* list */
-    struct checker checker;
-    struct config *checked; /* what the checker tries */
-    double checker_deadline;
-    bool reload_wanted;
-    bool stopping;
-    int status;
-};
 
 static metric workers_metric;
 static metric restarts_metric;
@@ -64,10 +42,8 @@ void master_register_metrics(const struct config *config)
 
 /* --- children --- */
 
-/* In a new child: what is only the master's. */
-static void enter_child(void *context)
+void master_enter_child(struct master *master)
 {
-    struct master *master = context;
     close(master->signals);
     if (master->pid_file->fd >= 0)
         close(master->pid_file->fd);
@@ -78,7 +54,7 @@ static void enter_child(void *context)
 static void enter_current(void *context)
 {
     struct master *master = context;
-    enter_child(master);
+    master_enter_child(master);
     if (master->starting != NULL)
         listener_set_close(&master->starting->listeners);
 }
@@ -86,17 +62,9 @@ static void enter_current(void *context)
 static void enter_starting(void *context)
 {
     struct master *master = context;
-    enter_child(master);
+    master_enter_child(master);
     if (master->current != NULL)
         listener_set_close(&master->current->listeners);
-}
-
-static void enter_checker(void *context)
-{
-    struct master *master = context;
-    enter_child(master);
-    listener_set_close(&master->current->listeners);
-    close(master->channels.lifeline[1]);
 }
 
 static void start_due(struct master *master, struct generation *generation,
@@ -147,8 +115,7 @@ static void signal_draining(struct generation *generation, int signal)
     generation_signal(generation, signal);
 }
 
-/* From now on the generation only ends. */
-static void drain(struct master *master, struct generation *generation, int signal)
+void master_drain(struct master *master, struct generation *generation, int signal)
 {
     generation->deadline = fiber_now() + (double)generation->config->drain_timeout + KILL_GRACE;
     listener_set_release(&generation->listeners,
@@ -167,7 +134,7 @@ static void drain_all(struct master *master, int signal)
     master->starting = master->current = NULL;
     for (size_t i = 0; i < 2; i++)
         if (alive[i] != NULL)
-            drain(master, alive[i], signal);
+            master_drain(master, alive[i], signal);
     if (master->checker.pid > 0)
         kill(master->checker.pid, SIGKILL);
 }
@@ -190,131 +157,6 @@ static bool is_over(const struct master *master)
     return master->stopping && master->draining == NULL && master->checker.pid == 0;
 }
 
-/* --- reloading --- */
-
-static bool is_reloading(const struct master *master)
-{
-    return master->starting != NULL || master->checker.pid > 0;
-}
-
-static void refuse_reload(const struct generation *current)
-{
-    log_error("%s is not loaded; the running configuration stays", current->config->path);
-    process_notify("READY=1");
-}
-
-static void log_lines(char *lines)
-{
-    char *rest = NULL;
-    for (char *line = strtok_r(lines, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest))
-        log_error("%s", line);
-}
-
-static void warn_of_restart(const char *key, const char *old, const char *new)
-{
-    if (strcmp(old, new) != 0)
-        log_warning("%s = \"%s\" takes effect with a restart; a reload keeps \"%s\"", key, new,
-                    old);
-}
-
-static void start_check(struct master *master, struct config *config)
-{
-    struct postern_error error;
-    const struct config *old = master->current->config;
-    warn_of_restart("user", old->user, config->user);
-    warn_of_restart("group", old->group, config->group);
-    warn_of_restart("pid_file", old->pid_file, config->pid_file);
-    if (!process_raise_open_files(config, &error))
-        log_warning("%s", error.text);
-    master_register_metrics(config);
-    if (checker_start(&master->checker, config, false, enter_checker, master, &error)) {
-        master->checked = config;
-        master->checker_deadline = fiber_now() + CHECKER_TIMEOUT;
-        return;
-    }
-    log_error("%s", error.text);
-    config_free(config);
-    refuse_reload(master->current);
-}
-
-static void start_reload(struct master *master)
-{
-    char *errors = NULL;
-    const char *path = master->current->config->path;
-    master->reload_wanted = false;
-    log_info("reloading %s", path);
-    process_notify("RELOADING=1");
-    struct config *config = config_load(path, &policy_modules, &errors);
-    if (config != NULL) {
-        start_check(master, config);
-    } else {
-        log_lines(errors);
-        refuse_reload(master->current);
-    }
-    free(errors);
-}
-
-static void report_finding(enum log_level level, const char *text)
-{
-    if (level == LOG_LEVEL_ERROR)
-        log_error("%s", text);
-    else
-        log_warning("%s", text);
-}
-
-static void end_check(struct master *master, int status)
-{
-    struct postern_error error;
-    struct config *config = master->checked;
-    master->checked = NULL;
-    bool good = checker_finish(&master->checker, status, report_finding);
-    if (!master->stopping && good) {
-        master->starting = generation_new(config, master->current, &error);
-        if (master->starting != NULL) {
-            master->starting->deadline = fiber_now() + START_TIMEOUT;
-            return;
-        }
-        log_error("%s", error.text);
-    }
-    config_free(config);
-    if (!master->stopping)
-        refuse_reload(master->current);
-}
-
-/* The generation that was starting is given up. */
-static void fail_start(struct master *master)
-{
-    struct generation *failed = master->starting;
-    master->starting = NULL;
-    drain(master, failed, SIGKILL);
-    if (master->current != NULL) {
-        refuse_reload(master->current);
-        return;
-    }
-    master->status = 1;
-    master->stopping = true;
-}
-
-static void make_current(struct master *master)
-{
-    struct generation *old = master->current;
-    struct generation *new = master->starting;
-    master->current = new;
-    master->starting = NULL;
-    new->deadline = NEVER;
-    if (old != NULL) {
-        log_open("posternd", &new->config->log);
-        log_info("reloaded %s", new->config->path);
-        drain(master, old, SIGNAL_HAND_OVER);
-    } else {
-        log_info("posternd " POSTERN_VERSION " is up with %lld workers",
-                 (long long)new->config->workers);
-        process_background_done(new->config);
-    }
-    process_notify("READY=1");
-}
-
 /* --- events --- */
 
 static bool end_child_of(struct master *master, struct generation *generation, pid_t pid,
@@ -331,7 +173,7 @@ static bool end_child_of(struct master *master, struct generation *generation, p
         start_again(place, who, how);
     } else if (generation == master->starting) {
         log_error("%s %s while it started", who, how);
-        fail_start(master);
+        reload_fail(master);
     } else {
         if (status != 0 && !isinf(generation->deadline))
             log_warning("%s %s while it drained", who, how);
@@ -344,7 +186,7 @@ static void end_child(struct master *master, pid_t pid, int status)
 {
     struct generation *generation, *next;
     if (pid == master->checker.pid) {
-        end_check(master, status);
+        reload_end_check(master, status);
         return;
     }
     if (end_child_of(master, master->current, pid, status) ||
@@ -408,7 +250,7 @@ static void read_ready(struct master *master)
             place->ready = true;
     }
     if (master->starting != NULL && generation_is_ready(master->starting))
-        make_current(master);
+        reload_complete(master);
 }
 
 static void obey_deadlines(struct master *master)
@@ -422,7 +264,7 @@ static void obey_deadlines(struct master *master)
     }
     if (master->starting != NULL && now >= master->starting->deadline) {
         log_error("the new processes were not ready within %.0f s", START_TIMEOUT);
-        fail_start(master);
+        reload_fail(master);
     }
     DL_FOREACH(master->draining, generation)
     {
@@ -501,9 +343,9 @@ static void run(struct master *master)
         publish_workers(master);
         wait_for_event(master);
         obey_deadlines(master);
-        if (master->reload_wanted && !master->stopping && !is_reloading(master) &&
+        if (master->reload_wanted && !master->stopping && !reload_is_under_way(master) &&
             draining_count(master) < DRAINING_AT_MOST)
-            start_reload(master);
+            reload_start(master);
     }
 }
 
@@ -516,12 +358,30 @@ static void close_channels(struct channels *channels)
     }
 }
 
+static bool remember_fixed(struct master_fixed *fixed, const struct config *config,
+                           struct postern_error *error)
+{
+    fixed->user = strdup(config->user);
+    fixed->group = strdup(config->group);
+    fixed->pid_file = strdup(config->pid_file);
+    return (fixed->user != NULL && fixed->group != NULL && fixed->pid_file != NULL) ||
+           postern_error_set(error, "out of memory");
+}
+
+static void forget_fixed(struct master_fixed *fixed)
+{
+    free(fixed->user);
+    free(fixed->group);
+    free(fixed->pid_file);
+}
+
 int master_run(struct generation *first, struct pid_file *pid_file)
 {
     struct postern_error error;
     struct master master = {.pid_file = pid_file, .starting = first};
     first->deadline = fiber_now() + START_TIMEOUT;
-    if (!open_signals(&master, &error) || !channels_create(&master.channels, &error)) {
+    if (!remember_fixed(&master.fixed, first->config, &error) || !open_signals(&master, &error) ||
+        !channels_create(&master.channels, &error)) {
         log_error("%s", error.text);
         generation_free(first, NULL);
         pid_file_remove(pid_file);
@@ -531,6 +391,7 @@ int master_run(struct generation *first, struct pid_file *pid_file)
     log_info("stopped");
     close(master.signals);
     close_channels(&master.channels);
+    forget_fixed(&master.fixed);
     pid_file_remove(pid_file);
     return master.status;
 }

@@ -193,8 +193,8 @@ static void on_drain_end(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop, (void)revents;
     struct worker *worker = timer->data;
-    log_warning("%zu connections were still busy after the %lld seconds of drain_timeout: closed",
-                connection_count(worker), (long long)worker_config(worker)->drain_timeout);
+    log_warning("drain_timeout (%lld s) is over; busy connections that are cut off: %zu",
+                (long long)worker_config(worker)->drain_timeout, connection_count(worker));
     fiber_runtime_stop();
 }
 
