@@ -91,7 +91,6 @@ bool chain_open(struct chain *chain, const struct config *config, struct postern
     for (size_t i = 0; ok && i < config->plugins_length; i++) {
         struct chain_link *link = &chain->links[chain->count++];
         link->config = order[i];
-        chain->states |= order[i]->plugin->states;
         link_metrics(link);
         ok = link_open(link, error);
     }

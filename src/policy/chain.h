@@ -18,7 +18,6 @@ struct chain_link {
 struct chain {
     struct chain_link *links;
     size_t count;
-    unsigned states; /* that any plugin handles */
     metric dunno;    /* nobody had an opinion */
 };
 
