@@ -1,0 +1,10 @@
+/* The nouns; each is defined in its ctl_NOUN.c. */
+#ifndef POSTERN_CTL_NOUNS_H
+#define POSTERN_CTL_NOUNS_H
+
+#include "ctl/command.h"
+
+extern const struct noun noun_config;
+extern const struct noun noun_help;
+
+#endif
