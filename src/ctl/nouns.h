@@ -5,6 +5,7 @@
 #include "ctl/command.h"
 
 extern const struct noun noun_config;
+extern const struct noun noun_db;
 extern const struct noun noun_help;
 
 #endif
