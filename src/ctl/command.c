@@ -8,6 +8,7 @@
 const struct noun *const nouns[] = {
     &noun_config,
     &noun_db,
+    &noun_greylist,
     &noun_help,
     NULL,
 };

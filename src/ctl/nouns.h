@@ -6,6 +6,7 @@
 
 extern const struct noun noun_config;
 extern const struct noun noun_db;
+extern const struct noun noun_greylist;
 extern const struct noun noun_help;
 
 #endif
