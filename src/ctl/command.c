@@ -7,6 +7,7 @@
 /* clang-format off */
 const struct noun *const nouns[] = {
     &noun_config,
+    &noun_plugin,
     &noun_db,
     &noun_greylist,
     &noun_help,

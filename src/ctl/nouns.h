@@ -8,5 +8,6 @@ extern const struct noun noun_config;
 extern const struct noun noun_db;
 extern const struct noun noun_greylist;
 extern const struct noun noun_help;
+extern const struct noun noun_plugin;
 
 #endif
