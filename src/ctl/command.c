@@ -6,6 +6,9 @@
 
 /* clang-format off */
 const struct noun *const nouns[] = {
+    &noun_status,
+    &noun_reload,
+    &noun_stop,
     &noun_config,
     &noun_plugin,
     &noun_db,
