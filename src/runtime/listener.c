@@ -319,15 +319,24 @@ void listener_set_release(struct listener_set *set, const struct listener_set *s
     *set = (struct listener_set){0};
 }
 
-void listener_set_keep(struct listener_set *set, enum listener_kind kind)
+static void close_listener(struct listener *listener)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        struct listener *listener = &set->list[i];
-        if (listener->kind == kind || listener->fd < 0)
-            continue;
+    if (listener->fd >= 0)
         close(listener->fd);
-        listener->fd = -1;
-    }
+    listener->fd = -1;
+}
+
+void listener_set_close_kind(struct listener_set *set, enum listener_kind kind)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->list[i].kind == kind)
+            close_listener(&set->list[i]);
+}
+
+void listener_set_close(struct listener_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        close_listener(&set->list[i]);
 }
 
 bool listener_set_open(struct listener_set *set, const struct listener_set *previous,

@@ -60,7 +60,8 @@ bool listener_set_open(struct listener_set *set, const struct listener_set *prev
  */
 void listener_set_release(struct listener_set *set, const struct listener_set *successor);
 
-/* In a child: closes the sockets of other kinds than kind, files stay. */
-void listener_set_keep(struct listener_set *set, enum listener_kind kind);
+/* In a child: closes the sockets of that kind, or all; files stay. */
+void listener_set_close_kind(struct listener_set *set, enum listener_kind kind);
+void listener_set_close(struct listener_set *set);
 
 #endif

@@ -140,7 +140,7 @@ static void accepted_connections_have_nodelay(void **state)
     snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
     assert_true(open_one(&set, NULL, address, &error));
     int client = connect_to(address);
-    int server = accept4(set.list[0].fd, NULL, NULL, 0);
+    int server = accept(set.list[0].fd, NULL, NULL);
     int nodelay = 0;
     socklen_t length = sizeof nodelay;
     assert_int_equal(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &nodelay, &length), 0);
@@ -186,7 +186,7 @@ static void reload_keeps_the_queue_of_an_address_that_stays(void **state)
     listener_set_release(&old, &new);
 
     assert_int_equal(connect_to(goes), -1);
-    int server = accept4(new.list[1].fd, NULL, NULL, 0);
+    int server = accept(new.list[1].fd, NULL, NULL);
     assert_true(server >= 0);
     close(server);
     close(early);
