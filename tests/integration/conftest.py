@@ -1,4 +1,5 @@
 """Fixtures: a posternd per test, one Postfix for all of them."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -37,31 +38,21 @@ def build():
     return folder
 
 
-@pytest.fixture
-def folder():
-    """A folder of the test's own, writable by the daemon's user."""
+@contextlib.contextmanager
+def temporary_folder():
+    """Writable by the daemon's user."""
     path = make_folder()
     give_to_daemon(path)
     yield path
     shutil.rmtree(path)
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
-def backend(request):
-    return BACKENDS[request.param]()
-
-
-@pytest.fixture
-def database(backend, folder):
-    """An empty database, to be filled by `posternctl db init`."""
-    return backend.create(folder)
-
-
-@pytest.fixture
-def postern(build, folder):
+@contextlib.contextmanager
+def daemons(build, folder):
     """
-    Makes daemons: postern(plugins=[...], options={...}, key=value...). With the embedded database
-    unless `database` is given; start=False and init=False leave those steps to the test.
+    Makes daemons: make(plugins=[...], options={...}, key=value...). With the embedded database
+    unless `database` is given; start=False and init=False leave those steps to the test. All are
+    stopped, and judged, at the end.
     """
     made = []
 
@@ -85,6 +76,43 @@ def postern(build, folder):
         except AssertionError as error:
             failures.append(str(error))
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def folder():
+    with temporary_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="session", params=["sqlite"])
+def backend(request):
+    return BACKENDS[request.param]()
+
+
+@pytest.fixture
+def database(backend, folder):
+    """An empty database, to be filled by `posternctl db init`."""
+    return backend.create(folder)
+
+
+@pytest.fixture
+def postern(build, folder):
+    """Makes daemons for one test; see daemons()."""
+    with daemons(build, folder) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_folder():
+    with temporary_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared_postern(build, shared_folder):
+    """Makes daemons for all tests of a module."""
+    with daemons(build, shared_folder) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -39,7 +40,7 @@ class Daemon:
                  log=None, metrics=True, **settings):
         """folder: a Path that the daemon's user can read. options: plugin to its settings."""
         self.build, self.folder, self.database = build, folder, database
-        self.process, self.offset, self.pids = None, 0, set()
+        self.process, self.now, self.pids = None, int(time.time()), set()
         self.config, self.stderr = folder / "postern.conf", folder / "stderr"
         self.clock = folder / "clock"
         self.listen = settings.pop("listen", None) or [f"127.0.0.1:{free_port()}"]
@@ -193,10 +194,10 @@ class Daemon:
     # --- its clock ---
 
     def advance(self, seconds):
-        """Moves the daemon's wall clock on."""
-        self.offset += seconds
+        """Moves the daemon's wall clock on; without this it stands still."""
+        self.now += seconds
         new = self.folder / "clock.new"
-        new.write_text(f"+{self.offset}\n")
+        new.write_text(f"{self.now}\n")
         new.rename(self.clock)
 
     # --- talking to it ---
@@ -220,6 +221,11 @@ class Daemon:
     def metrics(self):
         with self.http("/metrics") as answer:
             return parse_metrics(answer.read().decode())
+
+    def wait_for_metric(self, value, name, **labels):
+        """Requests are counted once they are answered, so the reader may come too soon."""
+        wait_for(lambda: self.metrics().sum(name, **labels) >= value, f"{name} {labels}")
+        assert self.metrics().sum(name, **labels) == value
 
     def stderr_text(self):
         return self.stderr.read_text(errors="replace")
