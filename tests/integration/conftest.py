@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness.daemon import Daemon, give_to_daemon
 from harness.database import SqliteBackend
 from harness.postfix import Postfix
+from harness.syslog import SyslogServer
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BACKENDS = {"sqlite": SqliteBackend}
@@ -113,6 +114,13 @@ def shared_postern(build, shared_folder):
     """Makes daemons for all tests of a module."""
     with daemons(build, shared_folder) as make:
         yield make
+
+
+@pytest.fixture
+def syslog(folder):
+    server = SyslogServer(folder / "log")
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

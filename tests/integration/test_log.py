@@ -3,7 +3,6 @@ import json
 import os
 import re
 import signal
-import socket
 
 import pytest
 
@@ -12,41 +11,6 @@ from harness.wait import wait_for
 
 LOCAL5, MAIL = 21, 2
 ERROR, WARNING, INFO = 3, 4, 6
-
-
-class SyslogServer:
-    """A datagram socket in the place of /dev/log."""
-
-    def __init__(self, path):
-        self.path, self.lines = str(path), []
-        self.open()
-
-    def open(self):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        os.chmod(self.path, 0o666)
-        self.socket.settimeout(0.05)
-
-    def close(self):
-        self.socket.close()
-        os.unlink(self.path)
-
-    def wait_for(self, text):
-        """The first message that holds text."""
-        def received():
-            try:
-                while True:
-                    self.lines.append(self.socket.recv(65536).decode())
-            except TimeoutError:
-                return next((line for line in self.lines if text in line), None)
-        return wait_for(received, f"{text!r} in syslog")
-
-
-@pytest.fixture
-def syslog(folder):
-    server = SyslogServer(folder / "log")
-    yield server
-    server.close()
 
 
 @pytest.fixture

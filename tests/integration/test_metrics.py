@@ -183,7 +183,7 @@ def test_what_is_no_http_costs_nobody_anything(daemon, data):
 
 
 def test_idle_http_connections_do_not_lock_others_out(daemon):
-    connections = [open_http(daemon) for _ in range(200)]
+    connections = [open_http(daemon) for _ in range(80)]
     wait_for(lambda: scrape_works(daemon), "the endpoint to answer", seconds=60)
     for connection in connections:
         connection.close()

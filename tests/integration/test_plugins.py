@@ -271,7 +271,7 @@ def installed_headers(build, tmp_path_factory):
     ("mine", plugin_code("mine", 'postern_reject(req, "from %s", req->sender_domain);'),
      "REJECT from sender.example"),
     ("with_options", OPTIONS_PLUGIN, "REJECT no 120"),
-    ("with_query", QUERY_PLUGIN, "REJECT 1 rows")])
+    ("with_query", QUERY_PLUGIN, "REJECT 1 rows")], ids=["small", "options", "query"])
 def test_plugin_outside_the_tree_is_built_with_one_line_and_answers(
         postern, folder, installed_headers, name, code, answer):
     build_plugin(name, code, folder, "-Wall", "-Wextra", "-Werror", *installed_headers)

@@ -34,7 +34,7 @@ def test_config_that_is_missing(refused):
     ('workers = "many"', "workers"), ("workers = -1", "workers"), ("colour = 3", "colour"),
     ('request_timeout = "soon"', "request_timeout"), ('on_error = "retry"', "on_error"),
     ('mynetworks = {"192.0.2.0/33"}', "mynetworks"), ("log { level = \"loud\" }", "level"),
-    ('database "other" { driver = "sqlite" }', "other"), ("plugin_dir = ", ""), ("log {", ""),
+    ('database "other" { driver = "sqlite" }', "other"), ("drain_timeout = ", ""), ("log {", ""),
     ('plugin "greylisting" { block_expires = "5m" }', "block_expires"),
     ('plugin "greylisting" { block_expire = "5 apples" }', "block_expire"),
     ('plugin "greylisting" { ipv4_prefix = 33 }', "ipv4_prefix"),

@@ -293,24 +293,31 @@ def test_second_instance_is_refused(daemon):
     assert (daemon.folder / "posternd.pid").read_text() == f"{daemon.pid}\n"
 
 
-def test_without_f_it_goes_to_the_background(postern):
-    daemon = postern(plugins=["reject_null_sender"], start=False)
-    started = daemon.run("-c", daemon.config)
-    assert (started.returncode, started.stdout, started.stderr) == (0, "", "")
-    pid = int((daemon.folder / "posternd.pid").read_text())
-    try:
-        assert daemon.ask(rcpt()) == "DUNNO"
-        assert os.getsid(pid) == pid
-    finally:
-        os.kill(pid, signal.SIGTERM)
-    wait_for(lambda: process_name(pid) is None, "the end of the daemon")
+@pytest.fixture
+def background_daemon(postern, syslog):
+    """Not started yet, and not to write to the terminal once it is."""
+    def make(**settings):
+        return postern(start=False, log={"target": "syslog", "syslog_socket": syslog.path},
+                       **settings)
+    return make
 
 
-def test_start_that_fails_in_the_background_is_told(postern):
-    daemon = postern(plugins=["no_such_plugin"], start=False, init=False)
-    started = daemon.run("-c", daemon.config)
-    assert started.returncode == 1
-    assert "no_such_plugin" in started.stderr
+def test_without_f_it_goes_to_the_background(background_daemon):
+    daemon = background_daemon(plugins=["reject_null_sender"])
+    assert daemon.run_in_background() == (0, "")
+    pid = daemon.pid_of_file()
+    assert daemon.ask(rcpt()) == "DUNNO"
+    assert os.getsid(pid) == pid
+    for fd in range(3):
+        assert os.readlink(f"/proc/{pid}/fd/{fd}") == "/dev/null"
+    os.kill(pid, signal.SIGTERM)
+    daemon.assert_no_process_left()
+
+
+def test_start_that_fails_in_the_background_is_told(background_daemon):
+    status, output = background_daemon(plugins=["no_such_plugin"], init=False).run_in_background()
+    assert status == 1
+    assert "no_such_plugin" in output
 
 
 def test_usr1_leaves_everything_running(daemon):

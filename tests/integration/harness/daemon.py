@@ -90,6 +90,27 @@ class Daemon:
         return subprocess.run([self.build / "src/posternd", *arguments], text=True, timeout=60,
                               capture_output=True, env=self.environment(), check=False)
 
+    def pid_of_file(self):
+        """The running daemon that pid_file names; None when there is none."""
+        try:
+            pid = int((self.folder / "posternd.pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return pid if process_name(pid) is not None else None
+
+    def run_in_background(self):
+        """posternd without -f: the exit status and the output of what started it."""
+        output = self.folder / "output"
+        with open(output, "w", encoding="utf-8") as file:
+            starter = subprocess.Popen([self.build / "src/posternd", "-c", self.config],
+                                       stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                       env=self.environment())
+        status = starter.wait(60)
+        pid = self.pid_of_file()
+        if pid is not None:
+            self.pids |= {pid, *children(pid)}
+        return status, output.read_text()
+
     def spawn(self, *arguments):
         with open(self.stderr, "a", encoding="utf-8") as stderr:
             self.process = subprocess.Popen(
@@ -178,6 +199,8 @@ class Daemon:
         try:
             if self.is_running():
                 self.stop()
+            if (left := self.pid_of_file()) is not None:
+                os.kill(left, signal.SIGTERM)
             self.assert_no_process_left()
         finally:
             if self.is_running():
