@@ -4,6 +4,7 @@
 #include "util/buffer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,6 +287,10 @@ static void loop_end(struct loop *loop)
     request_source_end(&loop->source);
 }
 
+/*
+ * One worker's replies can keep the generator busy for all its time slice, while another worker
+ * waits for this processor: it yields after each batch, or the scheduler would be measured.
+ */
 void load_run(const struct load_plan *plan, unsigned number, struct load_result *result)
 {
     struct loop loop = {.plan = plan,
@@ -304,6 +309,7 @@ void load_run(const struct load_plan *plan, unsigned number, struct load_result 
         for (int i = 0; i < ready; i++)
             connection_event(&loop, events[i].data.ptr, events[i].events);
         loop_tick(&loop);
+        sched_yield();
     }
     loop_end(&loop);
 }
