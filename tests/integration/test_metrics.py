@@ -176,10 +176,9 @@ def test_what_is_no_http_costs_nobody_anything(daemon, data):
     with open_http(daemon) as connection:
         try:
             connection.sendall(data)
-            connection.recv(1000)
         except (BrokenPipeError, ConnectionResetError):
             pass
-    assert daemon.http("/metrics").status == 200
+        assert daemon.http("/metrics").status == 200
 
 
 def test_idle_http_connections_do_not_lock_others_out(daemon):
