@@ -2,6 +2,7 @@
 
 #include "util/buffer.h"
 #include <string.h>
+#include <strings.h>
 
 static const char LIST[] = "(?...)";
 
@@ -141,4 +142,26 @@ char *statement_expand(const struct statement_key *key, struct postern_error *er
                       key->sql);
     buffer_free(&text);
     return NULL;
+}
+
+bool statement_is_read_only(const char *sql)
+{
+    while (*sql != '\0') {
+        size_t skipped = strspn(sql, " \t\r\n(");
+        if (skipped == 0 && sql[0] == '-')
+            skipped = statement_quoted_length(sql);
+        if (skipped == 0)
+            break;
+        sql += skipped;
+    }
+    return strncasecmp(sql, "SELECT", 6) == 0 && strcspn(sql + 6, " \t\r\n") == 0;
+}
+
+bool statement_is_repeatable(const struct postern_statement *statement)
+{
+    const char *texts[] = {statement->sql, statement->sqlite, statement->pgsql, statement->mysql};
+    bool reads = true;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        reads = reads && (texts[i] == NULL || statement_is_read_only(texts[i]));
+    return reads || statement->repeatable;
 }

@@ -41,4 +41,10 @@ char *statement_expand(const struct statement_key *key, struct postern_error *er
  * placeholder; 0 when none does. */
 size_t statement_quoted_length(const char *sql);
 
+/* Whether it is a plain SELECT: run again, it does no more than it did the first time. */
+bool statement_is_read_only(const char *sql);
+
+/* Whether it may be run again when nobody knows if it was run. */
+bool statement_is_repeatable(const struct postern_statement *statement);
+
 #endif
