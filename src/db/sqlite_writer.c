@@ -1,0 +1,167 @@
+/*
+ * Group commit. SQLite lets one connection write at a time, and a transaction costs several
+ * times what a small statement in it does. So fibers queue what they write; one fiber
+ * per connection takes the file's write lock, runs all that stands in the queue (bounded, so
+ * that neither the loop nor another process waits long), commits once, and tells each
+ * fiber its own result. It ends when the queue is empty: the next write starts another,
+ * and whatever is ready to write meanwhile is in the queue by the time it runs.
+ */
+#include "db/sqlite_connection.h"
+
+#include "runtime/fiber.h"
+#include <utlist.h>
+
+#define BATCH_JOBS    64
+#define BATCH_SECONDS 0.002
+
+/* Stands on the stack of the fiber that waits for it. */
+struct sqlite_job {
+    const struct statement_call *call;
+    const struct db_query *query;
+    struct postern_rows *rows;
+    struct postern_error *error;
+    enum db_result result;
+    bool done;
+    struct fiber_cond finished;
+    struct sqlite_job *prev, *next; /* in connection->jobs, or in a batch */
+};
+
+static void jobs_finish(struct sqlite_job *jobs)
+{
+    struct sqlite_job *job, *next;
+    DL_FOREACH_SAFE(jobs, job, next)
+    {
+        job->done = true;
+        fiber_cond_signal(&job->finished);
+    }
+}
+
+static void jobs_fail(struct sqlite_job *jobs, enum db_result result,
+                      const struct postern_error *error)
+{
+    struct sqlite_job *job;
+    DL_FOREACH(jobs, job)
+    {
+        job->result = result;
+        *job->error = *error;
+    }
+    jobs_finish(jobs);
+}
+
+static void job_run(struct db_connection *connection, struct sqlite_job *job)
+{
+    job->result = sqlite_run(connection, job->call, job->query, job->rows, job->error);
+}
+
+/* Until the batch is full; false when SQLite has rolled the whole transaction back. */
+static bool batch_run(struct db_connection *connection, struct sqlite_job **batch)
+{
+    double end = fiber_now() + BATCH_SECONDS;
+    for (size_t count = 0; connection->jobs != NULL && count < BATCH_JOBS; count++) {
+        if (count > 0 && fiber_now() >= end)
+            break;
+        struct sqlite_job *job = connection->jobs;
+        DL_DELETE(connection->jobs, job);
+        DL_APPEND(*batch, job);
+        job_run(connection, job);
+        if (job->result == DB_BUSY)
+            sqlite_locked_out(connection, true, job->error);
+        if (sqlite3_get_autocommit(connection->handle))
+            return false;
+    }
+    return true;
+}
+
+/* The last of the batch is the one at which the transaction ended, and knows why. */
+static void batch_lost(struct sqlite_job *batch)
+{
+    struct sqlite_job *last = batch->prev;
+    enum db_result result = last->result == DB_OK ? DB_ERROR : last->result;
+    struct postern_error error;
+    postern_error_set(&error, "%s",
+                      last->result == DB_OK ? "a statement ended the transaction of others"
+                                            : last->error->text);
+    jobs_fail(batch, result, &error);
+}
+
+static void batch_commit(struct db_connection *connection, struct sqlite_job *batch)
+{
+    struct postern_error error;
+    enum db_result result = sqlite_step(connection, connection->commit, &error);
+    if (result == DB_OK) {
+        jobs_finish(batch);
+        return;
+    }
+    if (result == DB_BUSY)
+        sqlite_locked_out(connection, true, &error);
+    sqlite_rollback(connection);
+    jobs_fail(batch, result, &error);
+}
+
+/* False when the file is locked: nothing has been done. */
+static bool write_many(struct db_connection *connection)
+{
+    struct postern_error error;
+    enum db_result result = sqlite_step(connection, connection->begin, &error);
+    if (result == DB_BUSY)
+        return false;
+    struct sqlite_job *batch = NULL;
+    if (result != DB_OK) {
+        DL_CONCAT(batch, connection->jobs);
+        connection->jobs = NULL;
+        jobs_fail(batch, result, &error);
+    } else if (batch_run(connection, &batch)) {
+        batch_commit(connection, batch);
+    } else {
+        batch_lost(batch);
+    }
+    return true;
+}
+
+/* One statement is a transaction by itself. */
+static bool write_one(struct db_connection *connection)
+{
+    struct sqlite_job *job = connection->jobs;
+    job_run(connection, job);
+    if (job->result == DB_BUSY)
+        return false;
+    DL_DELETE(connection->jobs, job);
+    job->done = true;
+    fiber_cond_signal(&job->finished);
+    return true;
+}
+
+static void write_jobs(void *arg)
+{
+    struct db_connection *connection = arg;
+    struct sqlite_backoff backoff = {0};
+    while (connection->jobs != NULL) {
+        bool alone = connection->jobs->next == NULL;
+        connection->locked_out = !(alone ? write_one(connection) : write_many(connection));
+        if (connection->locked_out)
+            sqlite_backoff(&backoff, NEVER);
+        else
+            backoff.tries = 0;
+    }
+    connection->writing = false;
+}
+
+enum db_result sqlite_write(struct db_connection *connection, const struct statement_call *call,
+                            const struct db_query *query, struct postern_rows *rows,
+                            struct postern_error *error)
+{
+    if (!connection->writing && !fiber_spawn(write_jobs, connection)) {
+        postern_error_set(error, "%s: no memory for another fiber", connection->path);
+        return DB_ERROR;
+    }
+    connection->writing = true;
+
+    struct sqlite_job job = {.call = call, .query = query, .rows = rows, .error = error};
+    DL_APPEND(connection->jobs, &job);
+    while (!job.done && fiber_cond_wait(&job.finished, query->deadline))
+        ;
+    if (job.done)
+        return job.result;
+    DL_DELETE(connection->jobs, &job);
+    return sqlite_locked_out(connection, true, error);
+}

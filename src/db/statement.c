@@ -1,0 +1,144 @@
+#include "db/statement.h"
+
+#include "util/buffer.h"
+#include <string.h>
+
+static const char LIST[] = "(?...)";
+
+static const char *dialect_text(const struct postern_statement *statement,
+                                enum statement_dialect dialect)
+{
+    const char *own[] = {
+        [STATEMENT_SQLITE] = statement->sqlite,
+        [STATEMENT_PGSQL] = statement->pgsql,
+        [STATEMENT_MYSQL] = statement->mysql,
+    };
+    return own[dialect] != NULL ? own[dialect] : statement->sql;
+}
+
+static uint8_t list_code(size_t length)
+{
+    uint8_t code = 1;
+    while ((size_t)1 << (code - 1) < length)
+        code++;
+    return code;
+}
+
+static size_t list_size(uint8_t code)
+{
+    return (size_t)1 << (code - 1);
+}
+
+size_t statement_quoted_length(const char *sql)
+{
+    if (sql[0] == '-' && sql[1] == '-')
+        return strcspn(sql, "\n");
+    if (sql[0] != '\'' && sql[0] != '"' && sql[0] != '`')
+        return 0;
+    const char *end = strchr(sql + 1, sql[0]);
+    return end == NULL ? strlen(sql) : (size_t)(end - sql) + 1;
+}
+
+static bool call_measure(const struct db_query *query, struct statement_call *call,
+                         struct postern_error *error)
+{
+    size_t lists = 0;
+    for (size_t i = 0; i < query->count; i++) {
+        const struct postern_value *value = &query->values[i];
+        if (value->type != POSTERN_TEXTS) {
+            call->count++;
+            continue;
+        }
+        if (lists == STATEMENT_LISTS_MAX)
+            return postern_error_set(error, "a statement has more than %d lists",
+                                     STATEMENT_LISTS_MAX);
+        if (value->length > STATEMENT_VALUES_MAX)
+            return postern_error_set(error, "a list of %zu values is too long (at most %d)",
+                                     value->length, STATEMENT_VALUES_MAX);
+        call->key.lists[lists] = list_code(value->length);
+        call->count += list_size(call->key.lists[lists++]);
+    }
+    if (call->count > STATEMENT_VALUES_MAX)
+        return postern_error_set(error, "%zu values are too many for a statement (at most %d)",
+                                 call->count, STATEMENT_VALUES_MAX);
+    return true;
+}
+
+static struct postern_value *list_spread(struct postern_value *to, const struct postern_value *list,
+                                         size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        size_t item = i < list->length ? i : list->length - 1;
+        *to++ = list->length == 0 ? postern_null() : postern_text(list->texts[item]);
+    }
+    return to;
+}
+
+bool statement_call(const struct db_query *query, enum statement_dialect dialect,
+                    struct statement_call *call, struct postern_error *error)
+{
+    *call = (struct statement_call){.key.sql = dialect_text(query->statement, dialect)};
+    if (call->key.sql == NULL)
+        return postern_error_set(error, "a statement has no text for this kind of database");
+    if (!call_measure(query, call, error))
+        return false;
+    call->values = query->values;
+    if (call->key.lists[0] == 0)
+        return true;
+
+    struct postern_value *values = postern_alloc(query->arena, call->count * sizeof *values);
+    struct postern_value *to = values;
+    const uint8_t *code = call->key.lists;
+    for (size_t i = 0; i < query->count; i++) {
+        if (query->values[i].type == POSTERN_TEXTS)
+            to = list_spread(to, &query->values[i], list_size(*code++));
+        else
+            *to++ = query->values[i];
+    }
+    call->values = values;
+    return true;
+}
+
+static void list_write(struct buffer *text, size_t size)
+{
+    buffer_char(text, '(');
+    for (size_t i = 0; i < size; i++)
+        buffer_text(text, i == 0 ? "?" : ",?");
+    buffer_char(text, ')');
+}
+
+static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *codes)
+{
+    size_t lists = 0;
+    while (*sql != '\0') {
+        size_t quoted = statement_quoted_length(sql);
+        if (quoted > 0) {
+            buffer_append(text, sql, quoted);
+            sql += quoted;
+        } else if (strncmp(sql, LIST, sizeof LIST - 1) == 0) {
+            if (lists < STATEMENT_LISTS_MAX && codes[lists] != 0)
+                list_write(text, list_size(codes[lists]));
+            lists++;
+            sql += sizeof LIST - 1;
+        } else {
+            buffer_char(text, *sql++);
+        }
+    }
+    return lists;
+}
+
+char *statement_expand(const struct statement_key *key, struct postern_error *error)
+{
+    size_t expected = 0;
+    while (expected < STATEMENT_LISTS_MAX && key->lists[expected] != 0)
+        expected++;
+
+    struct buffer text = {0};
+    size_t lists = lists_write(&text, key->sql, key->lists);
+    if (lists == expected && text.data != NULL)
+        return text.data;
+    postern_error_set(error, "a statement with %zu lists was given %zu: %s", lists, expected,
+                      key->sql);
+    buffer_free(&text);
+    return NULL;
+}

@@ -1,0 +1,44 @@
+/*
+ * From a query to what a driver prepares and binds.
+ *
+ * A list "(?...)" becomes as many '?' as its values need, rounded up to a power of two with
+ * the last value repeated, so that few different texts are ever prepared. An empty list
+ * is one NULL: IN (NULL) matches nothing.
+ */
+#ifndef POSTERN_DB_STATEMENT_H
+#define POSTERN_DB_STATEMENT_H
+
+#include "db/db.h"
+
+#define STATEMENT_LISTS_MAX  8
+#define STATEMENT_VALUES_MAX 32000 /* under the limits of SQLite (32766) and PostgreSQL (65535) */
+
+enum statement_dialect { STATEMENT_SQLITE, STATEMENT_PGSQL, STATEMENT_MYSQL };
+
+/* Two queries with equal keys have the same text; compare with memcmp. */
+struct statement_key {
+    const char *sql; /* the dialect's text: a constant, so its address says which it is */
+    uint8_t lists[STATEMENT_LISTS_MAX]; /* of each list 1 + log2 of its rounded size; then 0 */
+};
+
+/* A query with its lists spread: values[i] belongs to the i-th '?' of the expanded text. */
+struct statement_call {
+    struct statement_key key;
+    const struct postern_value *values; /* the query's own when it has no lists */
+    size_t count;
+};
+
+/* In the query's arena. False when the statement has no text for this dialect, or too many
+ * lists or values. */
+bool statement_call(const struct db_query *query, enum statement_dialect dialect,
+                    struct statement_call *call, struct postern_error *error);
+
+/* The text to prepare, with '?' placeholders; the caller frees it. NULL when its lists are
+ * not those of the key. */
+char *statement_expand(const struct statement_key *key, struct postern_error *error);
+
+/* Length of the quoted text, quoted name or comment that starts here, in which '?' is no
+ * placeholder; 0 when none does. */
+size_t statement_quoted_length(const char *sql);
+
+#endif
