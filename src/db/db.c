@@ -5,6 +5,7 @@
  */
 #include "db/driver.h"
 
+#include "build_config.h"
 #include "runtime/fiber.h"
 #include "runtime/metrics.h"
 #include "util/memory.h"
@@ -39,6 +40,9 @@ struct db {
 
 static const struct db_driver *const drivers[] = {
     &db_sqlite_driver,
+#if HAVE_LIBPQ
+    &db_pgsql_driver,
+#endif
 };
 
 const struct db_driver *db_driver_find(const char *name)
@@ -173,7 +177,7 @@ static void link_free(struct db *db, struct link *link)
 
 static void link_give(struct db *db, struct link *link, enum db_result result)
 {
-    if ((result == DB_LOST || result == DB_LOST_UNSENT) && db->link == link) {
+    if (db_result_is_lost(result) && db->link == link) {
         db->link = NULL;
         set_up(db, false);
     }
