@@ -6,11 +6,8 @@
 #include "db/sqlite_connection.h"
 
 #include "runtime/fiber.h"
-#include <errno.h>
-#include <pwd.h>
-#include <stdio.h>
+#include "util/user.h"
 #include <string.h>
-#include <unistd.h>
 
 #define REOPEN_AFTER 1.0
 
@@ -48,24 +45,14 @@ static const struct explanation *explanation_find(int code)
     return NULL;
 }
 
-static void user_name(char *name, size_t size)
-{
-    struct passwd entry, *found = NULL;
-    char room[1024];
-    if (getpwuid_r(geteuid(), &entry, room, sizeof room, &found) == 0 && found != NULL)
-        snprintf(name, size, "%s", entry.pw_name);
-    else
-        snprintf(name, size, "%u", (unsigned)geteuid());
-}
-
 static void explain(const char *path, const struct explanation *explanation, int code,
                     int system_error, struct postern_error *error)
 {
     char user[64];
-    user_name(user, sizeof user);
     postern_error_set(error, "%s: %s (%s%s%s, as user %s): %s", path, explanation->what,
                       sqlite3_errstr(code), system_error != 0 ? "; " : "",
-                      system_error != 0 ? strerror(system_error) : "", user, explanation->remedy);
+                      system_error != 0 ? strerror(system_error) : "", user_self(user, sizeof user),
+                      explanation->remedy);
 }
 
 static const char *statement_remedy(const char *message)
