@@ -27,8 +27,8 @@
 #include <postern/address.h>
 #include <postern/arena.h>
 #include <postern/db.h>
+#include <postern/listing.h>
 #include <postern/network.h>
-#include <postern/network_list.h>
 #include <postern/request.h>
 #include <postern/verdict.h>
 #include <stdbool.h>

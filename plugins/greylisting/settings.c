@@ -3,23 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NETWORK_PAGE(table)                                                                        \
+/* Columns that only settings have; a whitelist row needs none. */
+#define PRIORITY        0
+#define SENDER_PRIORITY 1
+#define ACTIVE          2
+
+#define PAGE     " WHERE id > ? ORDER BY id LIMIT ?"
+#define NETWORKS " WHERE id > ? AND (sender LIKE '%/%' OR sender LIKE '%*%') ORDER BY id LIMIT ?"
+#define FIND     " WHERE account IN (?...) AND sender IN (?...)"
+#define TABLE(columns, table)                                                                      \
     {                                                                                              \
-        .sql = "SELECT id, sender FROM " table " WHERE id > ? AND sender LIKE '%/%'"               \
-               " ORDER BY id LIMIT ?"                                                              \
+        .database = "iredapd", .page = {.sql = "SELECT " columns " FROM " table PAGE},             \
+        .networks = {.sql = "SELECT " columns " FROM " table NETWORKS}, .find = {                  \
+            .sql = "SELECT " columns " FROM " table FIND                                           \
+        }                                                                                          \
     }
 
-/* Each table whose senders may be networks. */
-static const struct postern_statement network_pages[] = {
-    NETWORK_PAGE("greylisting"),
-    NETWORK_PAGE("greylisting_whitelists"),
-    NETWORK_PAGE("greylisting_whitelist_domain_spf"),
+static const struct postern_listing_table whitelist_tables[] = {
+    TABLE("id, account, sender", "greylisting_whitelists"),
+    TABLE("id, account, sender", "greylisting_whitelist_domain_spf"),
 };
+static const struct postern_listing_table settings_table =
+    TABLE("id, account, sender, priority, sender_priority, active", "greylisting");
 
-#define NETWORK_LISTS (sizeof network_pages / sizeof network_pages[0])
+#define WHITELISTS (sizeof whitelist_tables / sizeof whitelist_tables[0])
 
 struct settings {
-    struct postern_network_list *networks[NETWORK_LISTS];
+    struct postern_listing *whitelists[WHITELISTS];
+    struct postern_listing *settings;
 };
 
 struct settings *settings_new(void)
@@ -27,28 +38,19 @@ struct settings *settings_new(void)
     struct settings *settings = calloc(1, sizeof *settings);
     if (settings == NULL)
         abort();
-    for (size_t i = 0; i < NETWORK_LISTS; i++)
-        settings->networks[i] = postern_network_list_new("iredapd", &network_pages[i]);
+    for (size_t i = 0; i < WHITELISTS; i++)
+        settings->whitelists[i] = postern_listing_new(&whitelist_tables[i]);
+    settings->settings = postern_listing_new(&settings_table);
     return settings;
 }
 
 void settings_free(struct settings *settings)
 {
-    for (size_t i = 0; i < NETWORK_LISTS; i++)
-        postern_network_list_free(settings->networks[i]);
+    for (size_t i = 0; i < WHITELISTS; i++)
+        postern_listing_free(settings->whitelists[i]);
+    postern_listing_free(settings->settings);
     free(settings);
 }
-
-/* Columns: 'W' or 'S', sender, priority, sender_priority, active. */
-static const struct postern_statement find_configured = {
-    .sql = "SELECT 'W', sender, 0, 0, 1 FROM greylisting_whitelists"
-           " WHERE account IN (?...) AND sender IN (?...)"
-           " UNION ALL"
-           " SELECT 'W', sender, 0, 0, 1 FROM greylisting_whitelist_domain_spf"
-           " WHERE account IN (?...) AND sender IN (?...)"
-           " UNION ALL"
-           " SELECT 'S', sender, priority, sender_priority, active FROM greylisting"
-           " WHERE account IN (?...) AND sender IN (?...)"};
 
 /* An address and, where it has an extension, the same without it. */
 static struct postern_names address_names(struct postern_request *req, const char *address,
@@ -72,67 +74,54 @@ static struct postern_names user_anywhere(struct postern_request *req)
     return (struct postern_names){1, item};
 }
 
-/* S of the rules: the sender's names, the client's, and the networks that hold the client. */
-static bool sender_names(struct postern_request *req, struct settings *settings,
-                         const struct options *options, struct postern_names *names)
+/* S of the rules but for networks: the sender's names and the client's. */
+static struct postern_names sender_names(struct postern_request *req, const struct options *options)
 {
-    *names = postern_names_join(
-        req->arena, address_names(req, req->sender, req->sender_without_ext), user_anywhere(req));
+    struct postern_names sender = address_names(req, req->sender, req->sender_without_ext);
     struct postern_names client =
         postern_ip_candidates(req->arena, &req->client, options->all_wildcards);
-    *names = postern_names_join(req->arena, *names, client);
-    for (size_t i = 0; i < NETWORK_LISTS; i++) {
-        struct postern_names networks = {0};
-        if (postern_network_list_match(req, settings->networks[i], &req->client, &networks) ==
-            POSTERN_FAILED)
-            return false;
-        *names = postern_names_join(req->arena, *names, networks);
-    }
-    return true;
+    return postern_names_join(req->arena,
+                              postern_names_join(req->arena, sender, user_anywhere(req)), client);
 }
 
-static bool is_stronger(const struct postern_rows *rows, size_t row, size_t than)
+static bool is_stronger(const struct postern_listing_row *row,
+                        const struct postern_listing_row *than)
 {
-    int64_t priority = postern_row_integer(rows, row, 2);
-    int64_t other = postern_row_integer(rows, than, 2);
-    if (priority != other)
-        return priority > other;
-    return postern_row_integer(rows, row, 3) > postern_row_integer(rows, than, 3);
+    if (row->values[PRIORITY] != than->values[PRIORITY])
+        return row->values[PRIORITY] > than->values[PRIORITY];
+    return row->values[SENDER_PRIORITY] > than->values[SENDER_PRIORITY];
 }
 
-/* A whitelist row beats every setting; of the settings the one of highest priority counts. */
-static enum greylisting_setting choose(const struct postern_rows *rows, const char **why)
+/* The setting of highest priority decides. */
+static enum greylisting_setting choose(const struct postern_listing_rows *rows)
 {
-    size_t best = rows->count;
-    for (size_t row = 0; row < rows->count; row++) {
-        if (postern_row_text(rows, row, 0)[0] == 'W') {
-            *why = postern_row_text(rows, row, 1);
-            return SETTING_WHITELISTED;
-        }
-        if (best == rows->count || is_stronger(rows, row, best))
-            best = row;
-    }
-    if (best == rows->count || postern_row_integer(rows, best, 4) == 0)
-        return SETTING_OFF;
-    return SETTING_ON;
+    const struct postern_listing_row *best = NULL;
+    for (size_t i = 0; i < rows->count; i++)
+        if (best == NULL || is_stronger(&rows->items[i], best))
+            best = &rows->items[i];
+    return best != NULL && best->values[ACTIVE] != 0 ? SETTING_ON : SETTING_OFF;
 }
 
 enum greylisting_setting settings_find(struct postern_request *req, struct settings *settings,
                                        const struct options *options, const char **why)
 {
-    struct postern_names senders;
-    if (!sender_names(req, settings, options, &senders))
+    struct postern_names senders = sender_names(req, options);
+    struct postern_names accounts = address_names(req, req->recipient, req->recipient_without_ext);
+    struct postern_listing_rows rows;
+    for (size_t i = 0; i < WHITELISTS; i++) {
+        switch (postern_listing_match(req, settings->whitelists[i], accounts, senders, &req->client,
+                                      &rows)) {
+        case POSTERN_FAILED:
+            return SETTING_FAILED;
+        case POSTERN_FOUND:
+            *why = rows.items[0].subject;
+            return SETTING_WHITELISTED;
+        case POSTERN_NOT_FOUND:
+            break;
+        }
+    }
+    if (postern_listing_match(req, settings->settings, accounts, senders, &req->client, &rows) ==
+        POSTERN_FAILED)
         return SETTING_FAILED;
-    struct postern_value account =
-        postern_texts(address_names(req, req->recipient, req->recipient_without_ext));
-    struct postern_value sender = postern_texts(senders);
-    struct postern_rows rows;
-    enum postern_lookup result = postern_query_cached(
-        req, "iredapd", &find_configured,
-        POSTERN_VALUES(account, sender, account, sender, account, sender), &rows);
-    if (result == POSTERN_FAILED)
-        return SETTING_FAILED;
-    if (result == POSTERN_NOT_FOUND)
-        return SETTING_OFF;
-    return choose(&rows, why);
+    return choose(&rows);
 }

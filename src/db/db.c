@@ -5,6 +5,7 @@
  */
 #include "db/driver.h"
 
+#include "build_config.h"
 #include "db/pool.h"
 #include "db/statement.h"
 #include "runtime/fiber.h"
@@ -34,6 +35,9 @@ struct db {
 
 static const struct db_driver *const drivers[] = {
     &db_sqlite_driver,
+#if HAVE_LIBPQ
+    &db_pgsql_driver,
+#endif
 };
 
 const struct db_driver *db_driver_find(const char *name)

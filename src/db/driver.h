@@ -1,7 +1,7 @@
 /*
- * What a database driver provides. One file per driver: sqlite.c (pgsql.c and mysql.c
- * when they are built). db.c and pool.c own connections, metrics and error texts; a driver knows
- * one connection and its protocol.
+ * What a database driver provides. One file per driver: sqlite.c, and where their client
+ * libraries are there pgsql.c and mysql.c. db.c and pool.c own connections, metrics and error
+ * texts; a driver knows one connection and its protocol.
  */
 #ifndef POSTERN_DB_DRIVER_H
 #define POSTERN_DB_DRIVER_H
@@ -41,6 +41,7 @@ struct db_driver {
 };
 
 extern const struct db_driver db_sqlite_driver;
+extern const struct db_driver db_pgsql_driver; /* with HAVE_LIBPQ */
 
 /* NULL when this build has no such driver. */
 const struct db_driver *db_driver_find(const char *name);

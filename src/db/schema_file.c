@@ -150,7 +150,7 @@ bool schema_create_database(const struct database_config *config, const char *us
                             const char *group, struct postern_error *error)
 {
     char folder[PATH_MAX];
-    struct owner owner;
+    struct owner owner = {0};
     bool made = false;
     if (strcmp(config->driver, "sqlite") != 0)
         return true;

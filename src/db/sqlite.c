@@ -108,7 +108,7 @@ static int prepare_connection(struct db_connection *connection, double deadline)
 static void sqlite_close(struct db_connection *connection)
 {
     while (connection->writing && fiber_self() != NULL)
-        fiber_sleep(SQLITE_SHORT_WAIT, NEVER); /* it looks at its empty queue soon */
+        fiber_sleep(SQLITE_WAIT, NEVER); /* it looks at its empty queue soon */
     statement_cache_free(connection->statements);
     sqlite3_finalize(connection->begin);
     sqlite3_finalize(connection->commit);

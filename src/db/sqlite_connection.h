@@ -2,9 +2,9 @@
  * What the parts of the SQLite driver share: sqlite.c opens and closes, sqlite_run.c runs one
  * statement, sqlite_writer.c gathers writes into transactions, sqlite_error.c finds the words.
  *
- * Nothing here switches fibers but sqlite_backoff and what its comment says so of: SQLite
- * is only ever inside one call, and a transaction is begun and committed without a
- * switch between. A statement that finds the file locked is given up (DB_BUSY) and tried anew.
+ * Fibers are switched only between statements of their own transactions: by sqlite_backoff, and by
+ * sqlite_write while others' writes go on. A transaction is begun and committed without
+ * a switch between. A statement that finds the file locked is given up (DB_BUSY) and tried anew.
  */
 #ifndef POSTERN_DB_SQLITE_CONNECTION_H
 #define POSTERN_DB_SQLITE_CONNECTION_H
@@ -13,8 +13,12 @@
 #include "db/statement_cache.h"
 #include <sqlite3.h>
 
-#define SQLITE_SHORT_WAIT 0.001 /* seconds between two tries at a locked file, */
-#define SQLITE_LONG_WAIT  0.005 /* growing to this */
+/*
+ * Seconds between two tries at a locked file. Longer waits would save little, and let a process
+ * that writes all the time starve the others: between its transactions the file is free for
+ * some microseconds only.
+ */
+#define SQLITE_WAIT 0.001
 
 struct sqlite_job;
 
@@ -59,7 +63,8 @@ enum db_result sqlite_step(struct db_connection *connection, sqlite3_stmt *state
 /* Ends whatever transaction is open. */
 void sqlite_rollback(struct db_connection *connection);
 
-/* Waits a little, longer each time; false when the deadline has passed. Zeroed to begin with. */
+/* Waits a little, at first only for a turn of the loop; false when the deadline has passed. Zeroed
+ * to begin with. */
 struct sqlite_backoff {
     unsigned tries;
 };

@@ -207,6 +207,5 @@ bool sqlite_backoff(struct sqlite_backoff *backoff, double deadline)
         fiber_yield();
         return fiber_now() < deadline;
     }
-    double wait = SQLITE_SHORT_WAIT * (backoff->tries - YIELD_TRIES);
-    return fiber_sleep(wait < SQLITE_LONG_WAIT ? wait : SQLITE_LONG_WAIT, deadline);
+    return fiber_sleep(SQLITE_WAIT, deadline);
 }

@@ -26,13 +26,18 @@ struct sqlite_job {
     struct sqlite_job *prev, *next; /* in connection->jobs, or in a batch */
 };
 
+static void job_finish(struct sqlite_job *job)
+{
+    job->done = true;
+    fiber_cond_signal(&job->finished);
+}
+
 static void jobs_finish(struct sqlite_job *jobs)
 {
     struct sqlite_job *job, *next;
     DL_FOREACH_SAFE(jobs, job, next)
     {
-        job->done = true;
-        fiber_cond_signal(&job->finished);
+        job_finish(job);
     }
 }
 
@@ -46,6 +51,21 @@ static void jobs_fail(struct sqlite_job *jobs, enum db_result result,
         *job->error = *error;
     }
     jobs_finish(jobs);
+}
+
+/* Their fibers are about to see it; run now, they could be interrupted amid a transaction. */
+static void late_jobs_drop(struct db_connection *connection)
+{
+    double now = fiber_now();
+    struct sqlite_job *job, *next;
+    DL_FOREACH_SAFE(connection->jobs, job, next)
+    {
+        if (job->query->deadline > now)
+            continue;
+        DL_DELETE(connection->jobs, job);
+        job->result = sqlite_locked_out(connection, true, job->error);
+        job_finish(job);
+    }
 }
 
 static void job_run(struct db_connection *connection, struct sqlite_job *job)
@@ -126,9 +146,17 @@ static bool write_one(struct db_connection *connection)
     if (job->result == DB_BUSY)
         return false;
     DL_DELETE(connection->jobs, job);
-    job->done = true;
-    fiber_cond_signal(&job->finished);
+    job_finish(job);
     return true;
+}
+
+static bool write_some(struct db_connection *connection)
+{
+    late_jobs_drop(connection);
+    if (connection->jobs == NULL)
+        return true;
+    bool alone = connection->jobs->next == NULL;
+    return alone ? write_one(connection) : write_many(connection);
 }
 
 static void write_jobs(void *arg)
@@ -136,8 +164,7 @@ static void write_jobs(void *arg)
     struct db_connection *connection = arg;
     struct sqlite_backoff backoff = {0};
     while (connection->jobs != NULL) {
-        bool alone = connection->jobs->next == NULL;
-        connection->locked_out = !(alone ? write_one(connection) : write_many(connection));
+        connection->locked_out = !write_some(connection);
         if (connection->locked_out)
             sqlite_backoff(&backoff, NEVER);
         else

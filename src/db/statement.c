@@ -144,6 +144,23 @@ char *statement_expand(const struct statement_key *key, struct postern_error *er
     return NULL;
 }
 
+char *statement_number(const char *sql, size_t *count)
+{
+    struct buffer text = {0};
+    *count = 0;
+    while (*sql != '\0') {
+        size_t quoted = statement_quoted_length(sql);
+        if (quoted > 0)
+            buffer_append(&text, sql, quoted);
+        else if (*sql == '?')
+            buffer_printf(&text, "$%zu", ++*count);
+        else
+            buffer_char(&text, *sql);
+        sql += quoted > 0 ? quoted : 1;
+    }
+    return text.data;
+}
+
 bool statement_is_read_only(const char *sql)
 {
     while (*sql != '\0') {

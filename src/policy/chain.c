@@ -54,8 +54,14 @@ static void link_metrics(struct chain_link *link)
                                      "Time that a plugin took for a request, waits included.");
 }
 
+static metric dunno_metric(void)
+{
+    return action_metric("none", false, POSTERN_DUNNO);
+}
+
 void chain_register_metrics(const struct config *config)
 {
+    dunno_metric();
     for (size_t i = 0; i < config->plugins_length; i++) {
         struct chain_link link = {.config = &config->plugins[i]};
         link_metrics(&link);
@@ -79,12 +85,12 @@ bool chain_open(struct chain *chain, const struct config *config, struct postern
     *chain = (struct chain){.links = calloc(config->plugins_length + 1, sizeof *chain->links)};
     if (chain->links == NULL)
         return postern_error_set(error, "out of memory");
+    chain->dunno = dunno_metric();
     const struct plugin_config **order = chain_order(config);
     bool ok = true;
     for (size_t i = 0; ok && i < config->plugins_length; i++) {
         struct chain_link *link = &chain->links[chain->count++];
         link->config = order[i];
-        chain->states |= order[i]->plugin->states;
         link_metrics(link);
         ok = link_open(link, error);
     }
@@ -221,5 +227,7 @@ struct outcome chain_run(const struct chain *chain, struct postern_request *requ
         else if (work->verdict.reason != NULL && outcome.action == POSTERN_DUNNO)
             outcome.reason = work->verdict.reason;
     }
+    if (outcome.action == POSTERN_DUNNO)
+        metric_add(chain->dunno, 1);
     return outcome;
 }

@@ -1,6 +1,6 @@
-/* The lookups of <postern/db.h> and <postern/network_list.h>: the database layer, told of a
+/* The lookups of <postern/db.h> and <postern/listing.h>: the database layer, told of a
  * request. */
-#include "db/network_list.h"
+#include "db/listing.h"
 #include "policy/request.h"
 #include "util/memory.h"
 
@@ -49,37 +49,40 @@ enum postern_lookup postern_query_cached(struct postern_request *req, const char
     return told(req, db_query_cached(req->work->cache, db, &query, rows, &error), &error);
 }
 
-struct postern_network_list {
-    const char *database;
-    struct db_network_list *networks;
+struct postern_listing {
+    const struct postern_listing_table *table;
+    struct listing *listing;
 };
 
-struct postern_network_list *postern_network_list_new(const char *database,
-                                                      const struct postern_statement *statement)
+struct postern_listing *postern_listing_new(const struct postern_listing_table *table)
 {
-    struct postern_network_list *list = memory_new(sizeof *list);
-    list->database = database;
-    list->networks = db_network_list_new(statement);
-    return list;
+    struct postern_listing *listing = memory_new(sizeof *listing);
+    listing->table = table;
+    listing->listing = listing_new(table, POSTERN_LISTING_ROWS);
+    return listing;
 }
 
-void postern_network_list_free(struct postern_network_list *list)
+void postern_listing_free(struct postern_listing *listing)
 {
-    db_network_list_free(list->networks);
-    free(list);
+    listing_free(listing->listing);
+    free(listing);
 }
 
-enum postern_lookup postern_network_list_match(struct postern_request *req,
-                                               struct postern_network_list *list,
-                                               const struct postern_ip *ip,
-                                               struct postern_names *texts)
+enum postern_lookup
+postern_listing_match(struct postern_request *req, struct postern_listing *listing,
+                      struct postern_names accounts, struct postern_names subjects,
+                      const struct postern_ip *ip, struct postern_listing_rows *rows)
 {
-    struct db *db = database_of(req, list->database);
+    struct db *db = database_of(req, listing->table->database);
     if (db == NULL)
         return POSTERN_FAILED;
+    struct listing_question question = {.accounts = accounts,
+                                        .subjects = subjects,
+                                        .ip = ip,
+                                        .arena = req->arena,
+                                        .deadline = req->deadline,
+                                        .ttl = req->work->config->cache_ttl,
+                                        .cache = req->work->cache};
     struct postern_error error;
-    enum postern_lookup result =
-        db_network_list_match(list->networks, db, req->work->config->cache_ttl, req->deadline,
-                              req->arena, ip, texts, &error);
-    return told(req, result, &error);
+    return told(req, listing_match(listing->listing, db, &question, rows, &error), &error);
 }

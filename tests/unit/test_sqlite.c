@@ -1,3 +1,4 @@
+#include "runtime/metrics.h"
 #include "sqlite_file.h"
 
 #include <sys/stat.h>
@@ -559,6 +560,50 @@ static void driver_that_is_not_built_is_an_error(void **state)
     in_fiber(ask_unknown_driver, NULL);
 }
 
+/* --- metrics --- */
+
+static void ask_counted(void *arg)
+{
+    (void)arg;
+    static const struct postern_statement wrong = {.sql = "SELECT x FROM nowhere"};
+    struct db *db = db_new(&file_config);
+    const struct postern_statement *statements[] = {&read_all, &wrong, &read_all, &insert};
+    for (size_t i = 0; i < 4; i++) {
+        struct postern_value value = postern_text("x");
+        struct answer answer =
+            ask_until(db, fiber_now() + 10, statements[i], &value, statements[i] == &insert);
+        answer_free(&answer);
+    }
+    db_free(db);
+}
+
+static void prints(const char *printed, const char *line)
+{
+    if (strstr(printed, line) == NULL)
+        fail_msg("no \"%s\" in:\n%s", line, printed);
+}
+
+static void statements_are_counted_by_result(void **state)
+{
+    (void)state;
+    struct config config = {.databases = &file_config, .databases_length = 1};
+    metrics_create();
+    db_register_metrics(&config);
+    in_fiber(ask_counted, NULL);
+    char *printed = NULL;
+    size_t length;
+    FILE *out = open_memstream(&printed, &length);
+    metrics_print(out);
+    fclose(out);
+    prints(printed, "postern_db_queries_total{database=\"iredapd\",result=\"found\"} 1\n");
+    prints(printed, "postern_db_queries_total{database=\"iredapd\",result=\"not_found\"} 2\n");
+    prints(printed, "postern_db_queries_total{database=\"iredapd\",result=\"failed\"} 1\n");
+    prints(printed, "postern_db_query_duration_seconds_count{database=\"iredapd\"} 4\n");
+    prints(printed, "postern_db_pool_in_use{database=\"iredapd\"} 0\n");
+    prints(printed, "postern_db_up{database=\"iredapd\"} 1\n");
+    free(printed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_with_file, folder_remove)
 
 int main(void)
@@ -585,6 +630,7 @@ int main(void)
         TEST(read_only_file_can_be_read_and_says_who_can_not_write),
         TEST(wrong_statement_fails_and_leaves_the_connection_good),
         TEST(driver_that_is_not_built_is_an_error),
+        TEST(statements_are_counted_by_result),
     };
     return cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
 }

@@ -1,0 +1,165 @@
+#include "daemon/housekeeper.h"
+
+#include "daemon/metrics_http.h"
+#include "db/db.h"
+#include "db/sqlite_checkpoint.h"
+#include "runtime/clock.h"
+#include "util/arena.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define FIRST_RUN     10.0 /* seconds after the start: reloads must not put it off for ever */
+#define HOUR          3600.0
+#define BATCH_TIMEOUT 30.0
+#define BATCH_PAUSE   0.1 /* lets the requests of the workers go first */
+
+#define DATABASES 3 /* as many as struct databases holds */
+
+struct housekeeper {
+    struct child child;
+    struct databases databases;
+    struct metrics_http *endpoint;
+    struct sqlite_checkpoint *checkpoints[DATABASES];
+};
+
+/* Rows of the iredapd database that are of no use once a time has passed. */
+struct cleanup {
+    const char *what;
+    struct postern_statement statement; /* values: now, how many */
+};
+
+static const struct cleanup cleanups[] = {
+    {"expired greylisting_tracking",
+     {.sql = "DELETE FROM greylisting_tracking WHERE id IN"
+             " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?)",
+      .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"}},
+};
+
+/* Rows deleted by one batch, -1 when it failed. */
+static int64_t delete_batch(struct db *db, const struct cleanup *cleanup, int64_t batch,
+                            struct postern_error *error)
+{
+    struct postern_value values[] = {postern_integer(clock_wall()), postern_integer(batch)};
+    struct postern_arena *arena = arena_new();
+    struct postern_rows rows = {0};
+    struct db_query query = {.statement = &cleanup->statement,
+                             .values = values,
+                             .count = 2,
+                             .arena = arena,
+                             .deadline = fiber_now() + BATCH_TIMEOUT};
+    enum postern_lookup lookup = db_query(db, &query, &rows, error);
+    arena_free(arena);
+    if (lookup == POSTERN_FAILED)
+        return -1;
+    return lookup == POSTERN_FOUND ? rows.changed : 0;
+}
+
+static void clean_up(struct housekeeper *keeper, const struct cleanup *cleanup)
+{
+    struct postern_error error;
+    struct db *db = databases_find(&keeper->databases, "iredapd");
+    int64_t batch = keeper->child.setup->config->cleanup_batch;
+    int64_t total = 0, deleted;
+    while ((deleted = delete_batch(db, cleanup, batch, &error)) > 0) {
+        total += deleted;
+        if (deleted < batch)
+            break;
+        fiber_sleep(BATCH_PAUSE, NEVER);
+    }
+    if (deleted < 0)
+        log_warning("cleanup of %s rows failed: %s", cleanup->what, error.text);
+    if (total > 0)
+        log_info("cleanup deleted %lld %s rows", (long long)total, cleanup->what);
+}
+
+static void clean_up_all(struct housekeeper *keeper)
+{
+    for (size_t i = 0; i < sizeof cleanups / sizeof cleanups[0]; i++)
+        clean_up(keeper, &cleanups[i]);
+}
+
+/* A fiber per job; each waits for its own next time. */
+struct job {
+    struct housekeeper *keeper;
+    void (*run)(struct housekeeper *keeper);
+    double first, every;
+};
+
+static void job_main(void *arg)
+{
+    struct job *job = arg;
+    fiber_sleep(job->first, NEVER);
+    for (;;) {
+        job->run(job->keeper);
+        fiber_sleep(job->every, NEVER);
+    }
+}
+
+static void start_endpoint(struct housekeeper *keeper)
+{
+    const struct listener_set *listeners = keeper->child.setup->listeners;
+    struct postern_error error;
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listener *listener = &listeners->list[i];
+        if (listener->kind != LISTENER_METRICS)
+            continue;
+        keeper->endpoint = metrics_http_start(listener->fd, &error);
+        if (keeper->endpoint == NULL)
+            log_warning("no metrics on %s: %s", listener->address, error.text);
+    }
+}
+
+/* The logical databases may be one file. */
+static bool is_first_of_file(const struct config *config, size_t index)
+{
+    const struct database_config *database = &config->databases[index];
+    if (strcmp(database->driver, "sqlite") != 0)
+        return false;
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(config->databases[i].driver, "sqlite") == 0 &&
+            strcmp(config->databases[i].path, database->path) == 0)
+            return false;
+    return true;
+}
+
+static void start_checkpoints(struct housekeeper *keeper)
+{
+    const struct config *config = keeper->child.setup->config;
+    struct postern_error error;
+    for (size_t i = 0; i < config->databases_length && i < DATABASES; i++) {
+        if (!is_first_of_file(config, i))
+            continue;
+        keeper->checkpoints[i] = sqlite_checkpoint_start(&config->databases[i], &error);
+        if (keeper->checkpoints[i] == NULL)
+            log_error("%s", error.text);
+    }
+}
+
+static void housekeeper_leave(struct child *child, enum child_leave how)
+{
+    (void)child, (void)how;
+    fiber_runtime_stop();
+}
+
+int housekeeper_run(const struct child_setup *setup)
+{
+    struct housekeeper keeper = {0};
+    struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR}};
+    listener_set_close_kind(setup->listeners, LISTENER_POLICY);
+    close(setup->handoff_send);
+    close(setup->handoff_receive);
+    child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
+    databases_open(&keeper.databases, setup->config);
+    start_endpoint(&keeper);
+    start_checkpoints(&keeper);
+    for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
+        if (!fiber_spawn(job_main, &jobs[i]))
+            return 1;
+    child_ready(&keeper.child);
+    fiber_runtime_run();
+    metrics_http_stop(keeper.endpoint);
+    for (size_t i = 0; i < DATABASES; i++)
+        sqlite_checkpoint_stop(keeper.checkpoints[i]);
+    _exit(0); /* the fibers of jobs may still use the rest */
+}
