@@ -4,6 +4,7 @@
 
 struct database_config check_config = {.name = "check", .tls = TLS_PREFER, .pool_size = 8};
 double check_seconds = 10;
+bool check_old_tables;
 const struct db_driver *check_driver;
 
 /* --- asking --- */
@@ -396,7 +397,7 @@ static bool text_set(const char *key, const char *value)
     } keys[] = {
         {"driver", &check_config.driver},     {"host", &check_config.host},
         {"dbname", &check_config.dbname},     {"user", &check_config.user},
-        {"password", &check_config.password},
+        {"password", &check_config.password}, {"path", &check_config.path},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i].key, key) != 0)
@@ -428,6 +429,8 @@ static bool parameter_set(char *text)
         return (check_config.port = strtoll(value, NULL, 10)) > 0;
     if (strcmp(text, "pool_size") == 0)
         return (check_config.pool_size = strtoll(value, NULL, 10)) > 0;
+    if (strcmp(text, "tables") == 0)
+        return (check_old_tables = strcmp(value, "old") == 0);
     if (strcmp(text, "deadline") == 0)
         return (check_seconds = strtod(value, NULL)) > 0;
     return strcmp(text, "tls") == 0 ? tls_set(value) : text_set(text, value);
@@ -435,7 +438,8 @@ static bool parameter_set(char *text)
 
 static const struct scenario *scenario_find(const char *name)
 {
-    const struct scenario *const lists[] = {scenarios, fault_scenarios, rate_scenarios};
+    const struct scenario *const lists[] = {scenarios, fault_scenarios, rate_scenarios,
+                                            triplet_scenarios};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (const struct scenario *scenario = lists[i]; scenario->name != NULL; scenario++)
             if (strcmp(scenario->name, name) == 0)
