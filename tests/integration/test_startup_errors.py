@@ -134,7 +134,7 @@ def test_file_that_is_no_database_names_the_path(refused, folder):
 
 def test_database_of_a_newer_postern_is_refused(refused):
     line = refused(lambda daemon: daemon.database.execute(
-        "INSERT INTO postern_schema (version, applied) VALUES (9999, 0)"))
+        "INSERT INTO postern_schema VALUES ('iredapd', 9999, 0)"))
     assert "newer" in line
 
 
