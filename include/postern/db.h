@@ -17,6 +17,8 @@ struct postern_statement {
     const char *sqlite;
     const char *pgsql;
     const char *mysql;
+    bool repeatable; /* running it twice does no harm: it is run again when its connection dies
+                        before the server has answered. A SELECT always is. */
 };
 
 enum postern_type { POSTERN_NULL, POSTERN_INTEGER, POSTERN_TEXT, POSTERN_BYTES, POSTERN_TEXTS };

@@ -16,6 +16,11 @@ struct triplet triplet_of(struct postern_request *req, const struct options *opt
 }
 
 /*
+ * All three statements may be run twice: at worst a triplet counts one attempt more, or one that
+ * passes now is taken for one of a client that has passed before.
+ */
+
+/*
  * No row comes back when the client has passed often enough, or this triplet has: then nothing
  * is written either. In the update, `excluded` holds the values of a triplet first seen
  * now, so excluded.init_time is the present.
@@ -46,7 +51,8 @@ struct triplet triplet_of(struct postern_request *req, const struct options *opt
     "   THEN excluded.init_time ELSE greylisting_tracking.init_time END"                           \
     " RETURNING passed, blocked_count, init_time, block_expired"
 
-static const struct postern_statement try_triplet = {.sqlite = TRY_TRIPLET, .pgsql = TRY_TRIPLET};
+static const struct postern_statement try_triplet = {
+    .sqlite = TRY_TRIPLET, .pgsql = TRY_TRIPLET, .repeatable = true};
 
 static enum triplet_status status_of(const struct postern_request *req,
                                      const struct postern_rows *rows, struct triplet *triplet)
@@ -90,7 +96,8 @@ static const struct postern_statement forget_others = {
            " (SELECT id FROM greylisting_tracking WHERE client_address = ? AND passed = 0"
            "  LIMIT 1000) AS others)"
            " AND (SELECT COUNT(*) FROM (SELECT 1 FROM greylisting_tracking"
-           "  WHERE client_address = ? AND passed = 1 AND record_expired > ? LIMIT ?) AS c) >= ?"};
+           "  WHERE client_address = ? AND passed = 1 AND record_expired > ? LIMIT ?) AS c) >= ?",
+    .repeatable = true};
 
 enum postern_lookup triplet_forget_others(struct postern_request *req,
                                           const struct options *options,
@@ -106,7 +113,8 @@ enum postern_lookup triplet_forget_others(struct postern_request *req,
 
 static const struct postern_statement extend = {
     .sql = "UPDATE greylisting_tracking SET record_expired = ? WHERE client_address = ?"
-           " AND passed = 1 AND record_expired > ? AND record_expired <= ?"};
+           " AND passed = 1 AND record_expired > ? AND record_expired <= ?",
+    .repeatable = true};
 
 enum postern_lookup triplet_extend(struct postern_request *req, const struct options *options,
                                    const struct triplet *triplet)

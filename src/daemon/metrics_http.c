@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define CONNECTIONS        64
+#define LOOK_SECONDS       1.0
 #define CONNECTION_SECONDS 10
 #define CONNECTION_MEMORY  (16 * 1024)
 
@@ -119,12 +120,18 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     return MHD_YES;
 }
 
+/*
+ * libmicrohttpd tells nothing of two things that it wants to be called for: connections that
+ * have sent nothing yet and are to be timed out, and the listener, which it leaves when all
+ * connections are taken and takes up again in a later call. So it is called now and then.
+ */
 static double next_deadline(struct MHD_Daemon *daemon)
 {
+    double wait = LOOK_SECONDS;
     MHD_UNSIGNED_LONG_LONG milliseconds;
-    if (MHD_get_timeout(daemon, &milliseconds) != MHD_YES)
-        return NEVER;
-    return fiber_now() + (double)milliseconds / 1000;
+    if (MHD_get_timeout(daemon, &milliseconds) == MHD_YES && (double)milliseconds / 1000 < wait)
+        wait = (double)milliseconds / 1000;
+    return fiber_now() + wait;
 }
 
 static void serve(void *arg)

@@ -73,7 +73,9 @@ static struct buffer key_of(const struct db *db, const struct db_query *query)
 {
     struct buffer key = {0};
     buffer_append(&key, &db, sizeof db);
-    buffer_append(&key, query->statement, sizeof *query->statement);
+    const struct postern_statement *statement = query->statement;
+    const char *texts[] = {statement->sql, statement->sqlite, statement->pgsql, statement->mysql};
+    buffer_append(&key, texts, sizeof texts);
     for (size_t i = 0; i < query->count; i++)
         key_add_value(&key, &query->values[i]);
     return key;

@@ -1,10 +1,13 @@
 /*
- * A query borrows a connection (link_take), runs on it, and gives it back (link_give) with
- * what it has learned of it. A shared connection is borrowed by many at once: when it is lost,
- * new queries make another, and the last borrower closes it.
+ * Asking: a query borrows a connection from its database's pool, runs on it, and gives it back
+ * with what it has learned of it; it is run again where its connection died and that does no
+ * harm. Every statement is counted by how it ended.
  */
 #include "db/driver.h"
 
+#include "build_config.h"
+#include "db/pool.h"
+#include "db/statement.h"
 #include "runtime/fiber.h"
 #include "runtime/metrics.h"
 #include "util/memory.h"
@@ -13,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAILED_CONNECT_KEPT 1.0 /* seconds in which nobody tries again */
+/* More often and it is the statement that ends its connections. */
+#define RUNS_MAX 3
 
 struct db_metrics {
     char name[32];
@@ -21,24 +25,19 @@ struct db_metrics {
     metric duration, in_use, up;
 };
 
-struct link {
-    struct db_connection *connection;
-    size_t users;
-};
-
 struct db {
     const struct database_config *config;
     const struct db_driver *driver; /* NULL: this build has none for it */
     const struct db_metrics *metrics;
-    struct link *link; /* the shared connection; NULL when there is none */
-    struct fiber_mutex connecting;
-    double failed_until;
-    struct postern_error failure;
+    struct pool *pool; /* if there is a driver */
     size_t in_use;
 };
 
 static const struct db_driver *const drivers[] = {
     &db_sqlite_driver,
+#if HAVE_LIBPQ
+    &db_pgsql_driver,
+#endif
 };
 
 const struct db_driver *db_driver_find(const char *name)
@@ -80,10 +79,10 @@ static void metrics_register(const char *name)
     m->duration =
         metric_register(METRIC_HISTOGRAM, "postern_db_query_duration_seconds", labels,
                         "Time of a statement with its wait for a connection and for its turn.");
-    m->in_use =
-        metric_register(METRIC_GAUGE, "postern_db_pool_in_use", labels, "Statements under way.");
+    m->in_use = metric_register(METRIC_GAUGE, "postern_db_pool_in_use", labels,
+                                "Connections that statements use, or statements on a shared one.");
     m->up = metric_register(METRIC_STATE, "postern_db_up", labels,
-                            "Whether the last connection attempt succeeded.");
+                            "Whether the database can be reached.");
 }
 
 void db_register_metrics(const struct config *config)
@@ -92,8 +91,9 @@ void db_register_metrics(const struct config *config)
         metrics_register(config->databases[i].name);
 }
 
-static void set_up(const struct db *db, bool up)
+static void set_up(void *context, bool up)
 {
+    const struct db *db = context;
     if (db->metrics != NULL)
         metric_set(db->metrics->up, up);
 }
@@ -113,75 +113,6 @@ static void count_query(const struct db *db, enum postern_lookup lookup, double 
     metric_observe(db->metrics->duration, fiber_now() - start);
 }
 
-/* --- connections --- */
-
-static bool failed_lately(const struct db *db, struct postern_error *error)
-{
-    if (fiber_now() >= db->failed_until)
-        return false;
-    *error = db->failure;
-    return true;
-}
-
-static void link_connect(struct db *db, double deadline, struct postern_error *error)
-{
-    struct db_connection *connection = db->driver->connect(db->config, deadline, error);
-    set_up(db, connection != NULL);
-    if (connection == NULL) {
-        db->failed_until = fiber_now() + FAILED_CONNECT_KEPT;
-        db->failure = *error;
-        return;
-    }
-    db->link = memory_new(sizeof *db->link);
-    db->link->connection = connection;
-}
-
-/* One fiber connects, the others wait for it. */
-static void link_ensure(struct db *db, double deadline, struct postern_error *error)
-{
-    if (failed_lately(db, error))
-        return;
-    if (!fiber_mutex_lock(&db->connecting, deadline)) {
-        postern_error_set(error, "no connection before the deadline");
-        return;
-    }
-    if (db->link == NULL && !failed_lately(db, error))
-        link_connect(db, deadline, error);
-    fiber_mutex_unlock(&db->connecting);
-}
-
-static struct link *link_take(struct db *db, double deadline, struct postern_error *error)
-{
-    if (db->driver == NULL) {
-        postern_error_set(error, "this build has no driver \"%s\"", db->config->driver);
-        return NULL;
-    }
-    if (db->link == NULL)
-        link_ensure(db, deadline, error);
-    if (db->link != NULL) {
-        db->link->users++;
-        count_in_use(db, 1);
-    }
-    return db->link;
-}
-
-static void link_free(struct db *db, struct link *link)
-{
-    db->driver->close(link->connection);
-    free(link);
-}
-
-static void link_give(struct db *db, struct link *link, enum db_result result)
-{
-    if ((result == DB_LOST || result == DB_LOST_UNSENT) && db->link == link) {
-        db->link = NULL;
-        set_up(db, false);
-    }
-    count_in_use(db, -1);
-    if (--link->users == 0 && db->link != link)
-        link_free(db, link);
-}
-
 /* --- asking --- */
 
 /* What a query and a script have in common. */
@@ -190,32 +121,50 @@ struct task {
     struct postern_rows *rows;
     const char *script;
     double deadline;
+    bool repeatable;
 };
 
-static enum db_result task_run_on(struct db *db, struct link *link, const struct task *task,
-                                  struct postern_error *error)
+static enum db_result task_run_on(struct db *db, struct db_connection *connection,
+                                  const struct task *task, struct postern_error *error)
 {
+    const struct db_driver *driver = db->driver;
     if (task->query != NULL)
-        return db->driver->query(link->connection, task->query, task->rows, error);
-    return db->driver->script(link->connection, task->script, task->deadline, error);
+        return driver->query(connection, task->query, task->rows, error);
+    return driver->script(connection, task->script, task->deadline, error);
 }
 
-/* A statement that never reached the server is sent once more, on a new connection. */
+static enum db_result task_try(struct db *db, const struct task *task, bool again,
+                               struct postern_error *error)
+{
+    if (db->driver == NULL) {
+        postern_error_set(error, "this build has no driver \"%s\"", db->config->driver);
+        return DB_ERROR;
+    }
+    struct link *link = pool_take(db->pool, again, task->deadline, error);
+    if (link == NULL)
+        return DB_ERROR;
+    count_in_use(db, 1);
+    enum db_result result = task_run_on(db, link->connection, task, error);
+    pool_give(db->pool, link, result);
+    count_in_use(db, -1);
+    return result;
+}
+
+/*
+ * Each connection of the pool may have died since it was used last: that many tries and one
+ * more can end before the server has seen anything.
+ */
 static enum db_result task_run(struct db *db, const struct task *task, struct postern_error *error)
 {
-    enum db_result result = DB_ERROR;
     struct postern_error cause = {.text = "no connection"};
-    for (int tries = 0; tries < 2; tries++) {
-        struct link *link = link_take(db, task->deadline, &cause);
-        if (link == NULL) {
-            result = DB_LOST_UNSENT;
-            break;
-        }
-        result = task_run_on(db, link, task, &cause);
-        link_give(db, link, result);
-        if (result != DB_LOST_UNSENT)
-            break;
-    }
+    enum db_result result;
+    size_t unsent = 0, runs = 0;
+    do {
+        result = task_try(db, task, unsent + runs > 0, &cause);
+        unsent += result == DB_LOST_UNSENT;
+        runs += result == DB_LOST;
+    } while ((result == DB_LOST_UNSENT && unsent <= pool_size(db->pool)) ||
+             (result == DB_LOST && task->repeatable && runs < RUNS_MAX));
     if (result != DB_OK)
         postern_error_set(error, "database %s: %s", db->config->name, cause.text);
     return result;
@@ -226,7 +175,10 @@ enum postern_lookup db_query(struct db *db, const struct db_query *query, struct
 {
     double start = fiber_now();
     *rows = (struct postern_rows){0};
-    struct task task = {.query = query, .rows = rows, .deadline = query->deadline};
+    struct task task = {.query = query,
+                        .rows = rows,
+                        .deadline = query->deadline,
+                        .repeatable = statement_is_repeatable(query->statement)};
     enum postern_lookup lookup = POSTERN_FAILED;
     if (task_run(db, &task, error) == DB_OK)
         lookup = rows->count > 0 || rows->changed > 0 ? POSTERN_FOUND : POSTERN_NOT_FOUND;
@@ -244,13 +196,23 @@ bool db_script(struct db *db, const char *sql, double deadline, struct postern_e
 
 /* --- databases --- */
 
-struct db *db_new(const struct database_config *config)
+struct db *db_new_on(const struct db_driver *driver, const struct database_config *config,
+                     const struct pool_times *times)
 {
     struct db *db = memory_new(sizeof *db);
     db->config = config;
-    db->driver = db_driver_find(config->driver);
+    db->driver = driver;
     db->metrics = metrics_find(config->name);
+    if (times == NULL)
+        times = &pool_times_default;
+    if (driver != NULL)
+        db->pool = pool_new(driver, config, times, set_up, db);
     return db;
+}
+
+struct db *db_new(const struct database_config *config)
+{
+    return db_new_on(db_driver_find(config->driver), config, NULL);
 }
 
 void db_free(struct db *db)
@@ -258,8 +220,7 @@ void db_free(struct db *db)
     if (db == NULL)
         return;
     assert(db->in_use == 0);
-    if (db->link != NULL)
-        link_free(db, db->link);
+    pool_free(db->pool);
     free(db);
 }
 

@@ -29,7 +29,10 @@ void db_register_metrics(const struct config *config);
 
 /* Never fails and does not connect; the config must outlive it. */
 struct db *db_new(const struct database_config *config);
-void db_free(struct db *db); /* no query may be under way */
+
+/* No query may be under way. Outside of a fiber only when the loop has ended: a fiber that connects
+ * is not waited for there. */
+void db_free(struct db *db);
 
 const char *db_name(const struct db *db);
 

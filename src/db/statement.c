@@ -2,6 +2,7 @@
 
 #include "util/buffer.h"
 #include <string.h>
+#include <strings.h>
 
 static const char LIST[] = "(?...)";
 
@@ -141,4 +142,43 @@ char *statement_expand(const struct statement_key *key, struct postern_error *er
                       key->sql);
     buffer_free(&text);
     return NULL;
+}
+
+char *statement_number(const char *sql, size_t *count)
+{
+    struct buffer text = {0};
+    *count = 0;
+    while (*sql != '\0') {
+        size_t quoted = statement_quoted_length(sql);
+        if (quoted > 0)
+            buffer_append(&text, sql, quoted);
+        else if (*sql == '?')
+            buffer_printf(&text, "$%zu", ++*count);
+        else
+            buffer_char(&text, *sql);
+        sql += quoted > 0 ? quoted : 1;
+    }
+    return text.data;
+}
+
+bool statement_is_read_only(const char *sql)
+{
+    while (*sql != '\0') {
+        size_t skipped = strspn(sql, " \t\r\n(");
+        if (skipped == 0 && sql[0] == '-')
+            skipped = statement_quoted_length(sql);
+        if (skipped == 0)
+            break;
+        sql += skipped;
+    }
+    return strncasecmp(sql, "SELECT", 6) == 0 && strcspn(sql + 6, " \t\r\n") == 0;
+}
+
+bool statement_is_repeatable(const struct postern_statement *statement)
+{
+    const char *texts[] = {statement->sql, statement->sqlite, statement->pgsql, statement->mysql};
+    bool reads = true;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        reads = reads && (texts[i] == NULL || statement_is_read_only(texts[i]));
+    return reads || statement->repeatable;
 }

@@ -41,4 +41,13 @@ char *statement_expand(const struct statement_key *key, struct postern_error *er
  * placeholder; 0 when none does. */
 size_t statement_quoted_length(const char *sql);
 
+/* The text with $1, $2 ... in place of its '?', as PostgreSQL has them; the caller frees it. */
+char *statement_number(const char *sql, size_t *count);
+
+/* Whether it is a plain SELECT: run again, it does no more than it did the first time. */
+bool statement_is_read_only(const char *sql);
+
+/* Whether it may be run again when nobody knows if it was run. */
+bool statement_is_repeatable(const struct postern_statement *statement);
+
 #endif

@@ -71,3 +71,11 @@ void statement_cache_add(struct statement_cache *cache, const struct statement_k
     HASH_ADD(hh, cache->table, key, sizeof entry->key, entry);
     DL_PREPEND(cache->recent, entry);
 }
+
+void statement_cache_remove(struct statement_cache *cache, const struct statement_key *key)
+{
+    struct entry *entry;
+    HASH_FIND(hh, cache->table, key, sizeof *key, entry);
+    if (entry != NULL)
+        entry_remove(cache, entry);
+}

@@ -20,4 +20,7 @@ void *statement_cache_find(struct statement_cache *cache, const struct statement
 void statement_cache_add(struct statement_cache *cache, const struct statement_key *key,
                          void *prepared);
 
+/* Releases what was added under the key; nothing when there is none. */
+void statement_cache_remove(struct statement_cache *cache, const struct statement_key *key);
+
 #endif

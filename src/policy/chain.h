@@ -18,7 +18,7 @@ struct chain_link {
 struct chain {
     struct chain_link *links;
     size_t count;
-    metric dunno;    /* nobody had an opinion */
+    metric dunno; /* nobody had an opinion */
 };
 
 /* What comes of a request. Texts are in the request's arena. */

@@ -146,6 +146,55 @@ static void cache_releases_the_least_recently_used(void **state)
     statement_cache_free(cache);
 }
 
+static void cache_forgets_one_that_is_removed(void **state)
+{
+    (void)state;
+    int number = 7;
+    released = 0;
+    struct statement_key key = {.sql = "SELECT 1"}, other = {.sql = "SELECT 2"};
+    struct statement_cache *cache = statement_cache_new(2, release, NULL);
+    statement_cache_add(cache, &key, &number);
+    statement_cache_remove(cache, &other);
+    assert_int_equal(released, 0);
+    statement_cache_remove(cache, &key);
+    assert_int_equal(released, 7);
+    assert_null(statement_cache_find(cache, &key));
+    statement_cache_free(cache);
+}
+
+static void placeholders_are_numbered_outside_of_quotes(void **state)
+{
+    (void)state;
+    size_t count;
+    char *text = statement_number("SELECT '?', \"?\", ? -- ?\n FROM t WHERE a IN (?,?)", &count);
+    assert_string_equal(text, "SELECT '?', \"?\", $1 -- ?\n FROM t WHERE a IN ($2,$3)");
+    assert_int_equal(count, 3);
+    free(text);
+}
+
+static void only_a_select_is_read_only(void **state)
+{
+    (void)state;
+    assert_true(statement_is_read_only("SELECT 1"));
+    assert_true(statement_is_read_only("\n  -- why\n (select\n1)"));
+    assert_false(statement_is_read_only("SELECTED"));
+    assert_false(statement_is_read_only("INSERT INTO t SELECT 1"));
+    assert_false(statement_is_read_only("WITH a AS (SELECT 1) DELETE FROM t"));
+    assert_false(statement_is_read_only("-- SELECT"));
+    assert_false(statement_is_read_only(""));
+}
+
+static void reads_and_what_says_so_are_repeatable(void **state)
+{
+    (void)state;
+    static const struct postern_statement read = {.sqlite = "SELECT 1", .pgsql = "SELECT 2"};
+    static const struct postern_statement half = {.sqlite = "SELECT 1", .pgsql = "DELETE FROM t"};
+    static const struct postern_statement said = {.sql = "DELETE FROM t", .repeatable = true};
+    assert_true(statement_is_repeatable(&read));
+    assert_false(statement_is_repeatable(&half));
+    assert_true(statement_is_repeatable(&said));
+}
+
 static int arena_make(void **state)
 {
     *state = arena_new();
@@ -173,6 +222,10 @@ int main(void)
         TEST(list_for_a_statement_without_lists_is_an_error),
         TEST(too_long_list_is_an_error),
         TEST(cache_releases_the_least_recently_used),
+        TEST(cache_forgets_one_that_is_removed),
+        TEST(placeholders_are_numbered_outside_of_quotes),
+        TEST(only_a_select_is_read_only),
+        TEST(reads_and_what_says_so_are_repeatable),
     };
     return cmocka_run_group_tests_name("statement", tests, NULL, NULL);
 }

@@ -1,0 +1,134 @@
+-- The state of the daemon: the iredapd database.
+
+CREATE TABLE IF NOT EXISTS greylisting (
+    id BIGSERIAL PRIMARY KEY,
+    account VARCHAR(255) NOT NULL DEFAULT '',
+    priority SMALLINT NOT NULL DEFAULT 0,
+    sender VARCHAR(255) NOT NULL DEFAULT '',
+    sender_priority SMALLINT NOT NULL DEFAULT 0,
+    comment VARCHAR(255) NOT NULL DEFAULT '',
+    active SMALLINT NOT NULL DEFAULT 1,
+    UNIQUE (account, sender)
+);
+
+CREATE TABLE IF NOT EXISTS greylisting_whitelists (
+    id BIGSERIAL PRIMARY KEY,
+    account VARCHAR(255) NOT NULL DEFAULT '',
+    sender VARCHAR(255) NOT NULL DEFAULT '',
+    comment VARCHAR(255) NOT NULL DEFAULT '',
+    UNIQUE (account, sender)
+);
+
+CREATE TABLE IF NOT EXISTS greylisting_whitelist_domain_spf (
+    id BIGSERIAL PRIMARY KEY,
+    account VARCHAR(255) NOT NULL DEFAULT '',
+    sender VARCHAR(255) NOT NULL DEFAULT '',
+    comment VARCHAR(255) NOT NULL DEFAULT '',
+    UNIQUE (account, sender)
+);
+CREATE INDEX IF NOT EXISTS greylisting_whitelist_domain_spf_comment
+    ON greylisting_whitelist_domain_spf (comment);
+
+CREATE TABLE IF NOT EXISTS greylisting_whitelist_domains (
+    id BIGSERIAL PRIMARY KEY,
+    domain VARCHAR(255) NOT NULL DEFAULT '',
+    UNIQUE (domain)
+);
+
+CREATE TABLE IF NOT EXISTS greylisting_tracking (
+    id BIGSERIAL PRIMARY KEY,
+    sender VARCHAR(255) NOT NULL,
+    recipient VARCHAR(255) NOT NULL,
+    client_address VARCHAR(40) NOT NULL,
+    sender_domain VARCHAR(255) NOT NULL DEFAULT '',
+    rcpt_domain VARCHAR(255) NOT NULL DEFAULT '',
+    init_time BIGINT NOT NULL DEFAULT 0,
+    block_expired BIGINT NOT NULL DEFAULT 0,
+    record_expired BIGINT NOT NULL DEFAULT 0,
+    blocked_count BIGINT NOT NULL DEFAULT 0,
+    passed SMALLINT NOT NULL DEFAULT 0,
+    UNIQUE (sender, recipient, client_address)
+);
+CREATE INDEX IF NOT EXISTS greylisting_tracking_client
+    ON greylisting_tracking (client_address, passed);
+CREATE INDEX IF NOT EXISTS greylisting_tracking_expired
+    ON greylisting_tracking (record_expired);
+
+CREATE TABLE IF NOT EXISTS throttle (
+    id BIGSERIAL PRIMARY KEY,
+    account VARCHAR(255) NOT NULL,
+    kind VARCHAR(10) NOT NULL DEFAULT 'outbound',
+    priority SMALLINT NOT NULL DEFAULT 0,
+    period BIGINT NOT NULL,
+    max_msgs BIGINT NOT NULL DEFAULT -1,
+    max_quota BIGINT NOT NULL DEFAULT -1,
+    msg_size BIGINT NOT NULL DEFAULT -1,
+    max_rcpts BIGINT NOT NULL DEFAULT -1,
+    shared SMALLINT NOT NULL DEFAULT 0,
+    UNIQUE (account, kind, period)
+);
+
+CREATE TABLE IF NOT EXISTS throttle_tracking (
+    id BIGSERIAL PRIMARY KEY,
+    tid BIGINT NOT NULL REFERENCES throttle (id) ON DELETE CASCADE,
+    account VARCHAR(255) NOT NULL,
+    period BIGINT NOT NULL DEFAULT 0,
+    cur_msgs BIGINT NOT NULL DEFAULT 0,
+    cur_quota BIGINT NOT NULL DEFAULT 0,
+    init_time BIGINT NOT NULL DEFAULT 0,
+    last_time BIGINT NOT NULL DEFAULT 0,
+    last_notify_time BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (tid, account)
+);
+CREATE INDEX IF NOT EXISTS throttle_tracking_account
+    ON throttle_tracking (account);
+CREATE INDEX IF NOT EXISTS throttle_tracking_expired
+    ON throttle_tracking ((init_time + period));
+
+CREATE TABLE IF NOT EXISTS wblist_rdns (
+    id BIGSERIAL PRIMARY KEY,
+    rdns VARCHAR(255) NOT NULL DEFAULT '',
+    wb VARCHAR(10) NOT NULL DEFAULT 'B',
+    UNIQUE (rdns)
+);
+
+CREATE TABLE IF NOT EXISTS srs_exclude_domains (
+    id BIGSERIAL PRIMARY KEY,
+    domain VARCHAR(255) NOT NULL DEFAULT '',
+    UNIQUE (domain)
+);
+
+CREATE TABLE IF NOT EXISTS senderscore_cache (
+    client_address VARCHAR(40) NOT NULL PRIMARY KEY,
+    score SMALLINT NOT NULL DEFAULT 0,
+    time BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS senderscore_cache_time
+    ON senderscore_cache (time);
+
+CREATE TABLE IF NOT EXISTS smtp_sessions (
+    id BIGSERIAL PRIMARY KEY,
+    time TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    time_num BIGINT NOT NULL,
+    action VARCHAR(20) NOT NULL DEFAULT '',
+    reason VARCHAR(255) NOT NULL DEFAULT '',
+    instance VARCHAR(255) NOT NULL DEFAULT '',
+    client_address VARCHAR(40) NOT NULL DEFAULT '',
+    client_name VARCHAR(255) NOT NULL DEFAULT '',
+    reverse_client_name VARCHAR(255) NOT NULL DEFAULT '',
+    helo_name VARCHAR(255) NOT NULL DEFAULT '',
+    sender VARCHAR(255) NOT NULL DEFAULT '',
+    sender_domain VARCHAR(255) NOT NULL DEFAULT '',
+    sasl_username VARCHAR(255) NOT NULL DEFAULT '',
+    sasl_domain VARCHAR(255) NOT NULL DEFAULT '',
+    recipient VARCHAR(255) NOT NULL DEFAULT '',
+    recipient_domain VARCHAR(255) NOT NULL DEFAULT '',
+    encryption_protocol VARCHAR(20) NOT NULL DEFAULT '',
+    encryption_cipher VARCHAR(50) NOT NULL DEFAULT '',
+    server_address VARCHAR(40) NOT NULL DEFAULT '',
+    server_port VARCHAR(10) NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS smtp_sessions_time ON smtp_sessions (time_num);
+CREATE INDEX IF NOT EXISTS smtp_sessions_sender ON smtp_sessions (sender);
+CREATE INDEX IF NOT EXISTS smtp_sessions_recipient ON smtp_sessions (recipient);
+CREATE INDEX IF NOT EXISTS smtp_sessions_client ON smtp_sessions (client_address);
