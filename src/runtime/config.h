@@ -7,10 +7,11 @@
 #ifndef POSTERN_RUNTIME_CONFIG_H
 #define POSTERN_RUNTIME_CONFIG_H
 
+#include "build_config.h"
 #include "runtime/log.h"
 #include <postern/plugin.h>
 
-#define CONFIG_DEFAULT_PATH "/etc/postern/postern.conf" /* meson may override */
+#define CONFIG_DEFAULT_PATH POSTERN_SYSCONF_DIR "/postern/postern.conf"
 
 enum on_error { ON_ERROR_DUNNO, ON_ERROR_DEFER };
 enum tls_mode { TLS_DISABLE, TLS_PREFER, TLS_REQUIRE, TLS_VERIFY };

@@ -118,6 +118,16 @@ def test_many_messages_in_one_session_are_delivered(known_client):
     known_client.postfix.wait_for_mails(30)
 
 
+def test_header_that_a_plugin_adds_is_in_the_mail(mail):
+    mail.daemon.set_options("greylisting", delay_header=True)
+    mail.daemon.reload()
+    send_mail(mail.port, SENDER, RECIPIENT)
+    mail.daemon.advance(BLOCK)
+    assert send_mail(mail.port, SENDER, RECIPIENT).code == 250
+    delivered, = mail.postfix.wait_for_mails(1)
+    assert f"X-Greylist: delayed {BLOCK} seconds by " in delivered
+
+
 class MailLoad:
     """Sessions that send one message after another until stopped."""
 
