@@ -118,10 +118,13 @@ struct schema_status schema_check(struct db *db, const struct database_config *c
                                   double deadline)
 {
     struct schema_status status = {.newest = newest_known(config)};
+    struct postern_error cause;
     if (is_sqlite(config)) {
-        status.state = schema_file_check(config, &status.error);
-        if (status.state != SCHEMA_READY)
+        status.state = schema_file_check(config, &cause);
+        if (status.state != SCHEMA_READY) {
+            postern_error_set(&status.error, "database %s: %s", db_name(db), cause.text);
             return status;
+        }
     }
     struct schema_found found;
     if (!schema_find(db, deadline, &found, &status.error)) {
