@@ -124,7 +124,7 @@ static void wait_for_daemon(int status_fd, pid_t daemon)
 static void redirect(int fd, int flags)
 {
     int null = open("/dev/null", flags | O_CLOEXEC);
-    if (null < 0)
+    if (null < 0 || null == fd)
         return;
     dup2(null, fd);
     close(null);

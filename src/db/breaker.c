@@ -69,8 +69,8 @@ void breaker_announce(struct breaker *breaker, size_t connections)
         log_warning("database %s: unreachable: %s; answering with on_error until it is back",
                     breaker->database, breaker->cause.text);
     else
-        log_warning("database %s: no further connection than the %zu there are: %s",
-                    breaker->database, connections, breaker->cause.text);
+        log_warning("database %s: cannot have more than %zu connections: %s", breaker->database,
+                    connections, breaker->cause.text);
 }
 
 double breaker_probe_pause(const struct breaker *breaker, double first)

@@ -46,8 +46,11 @@ bool breaker_fails(const struct breaker *breaker, size_t connections);
 /* The cause, and since when. */
 void breaker_explain(const struct breaker *breaker, struct postern_error *error);
 
-/* Tells the log, once each time it opens, that lookups fail (connections: 0), or that there
- * will be no more than these connections. Its closing is told then, too. */
+/*
+ * Tells the log, once each time it opens, that lookups fail (connections: 0), or that there will be
+ * no more than these connections; its closing is told then, too. For when a probe has failed
+ * as well: who asks once (posternctl) has had its answer, and a blip is not worth two lines.
+ */
 void breaker_announce(struct breaker *breaker, size_t connections);
 
 /* Seconds between two attempts to reach the server while it is open. */

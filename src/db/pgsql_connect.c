@@ -178,7 +178,6 @@ static bool session_prepare(struct db_connection *connection, double deadline,
                             struct postern_error *error)
 {
     PQsetnonblocking(connection->pg, 1);
-    PQsetNoticeReceiver(connection->pg, on_notice, connection);
     fiber_watch_init(&connection->readable, PQsocket(connection->pg), EV_READ);
     if (pgsql_simple(connection, SESSION, deadline, error) != DB_OK)
         return false;
@@ -210,8 +209,9 @@ static struct db_connection *endpoint_connect(const struct endpoint *endpoint,
     connection->pg = PQconnectStartParams(parameters.names, parameters.values, 0);
     if (connection->pg == NULL)
         postern_error_set(error, "%s: out of memory", connection->place);
-    else if (poll_until_open(connection, deadline, error) &&
-             session_prepare(connection, deadline, error))
+    PQsetNoticeReceiver(connection->pg, on_notice, connection);
+    if (connection->pg != NULL && poll_until_open(connection, deadline, error) &&
+        session_prepare(connection, deadline, error))
         return connection;
     pgsql_close(connection);
     return NULL;

@@ -1,9 +1,11 @@
 /*
  * What a failure says of the connection, and what an admin can do about it.
  *
- * A server that ends a session says so with a FATAL message. When that comes in place of a
- * statement's end, the statement's transaction ended with the session, so it did nothing and may
- * be run elsewhere. Without such a message nobody knows.
+ * A server that ends a session says so with a FATAL message. It looks for such an order between
+ * the messages of a client, and not from the moment it commits until it has said that it is ready
+ * for the next statement. So when these words come first, even after the statement's rows, its
+ * transaction ended with the session: it did nothing and may be run elsewhere. Without them nobody
+ * knows.
  */
 #include "db/pgsql_connection.h"
 

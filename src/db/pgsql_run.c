@@ -258,15 +258,10 @@ static enum db_result result_take(struct db_connection *connection, PGresult *re
     return result_judge(connection, result, error);
 }
 
-/*
- * A session that ends after the statement's end was reported, but before the server was ready
- * for another, may have committed.
- */
 static enum db_result collect(struct db_connection *connection, double deadline,
                               struct pgsql_answer *answer, struct postern_error *error)
 {
     enum db_result outcome = pgsql_flush(connection, deadline, error);
-    bool complete = false;
     if (outcome == DB_LOST)
         return DB_LOST_UNSENT; /* at least the end, which commits, was not sent */
     while (!db_result_is_lost(outcome) && !connection->ended) {
@@ -274,14 +269,10 @@ static enum db_result collect(struct db_connection *connection, double deadline,
         enum db_result next = pgsql_next(connection, deadline, &result, error);
         if (next == DB_OK && result == NULL)
             break;
-        bool completes = next == DB_OK && PQresultStatus(result) != PGRES_SINGLE_TUPLE;
         if (next == DB_OK)
             next = result_take(connection, result, answer, error);
-        if (next == DB_LOST_UNSENT && complete)
-            next = DB_LOST;
         if (next != DB_OK)
             outcome = next;
-        complete = complete || completes;
     }
     return outcome;
 }

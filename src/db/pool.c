@@ -157,7 +157,6 @@ static bool pool_fails(struct pool *pool)
 {
     if (!breaker_fails(&pool->breaker, pool->links))
         return false;
-    breaker_announce(&pool->breaker, 0);
     tell_reachable(pool, false);
     waiters_fail(pool);
     return true;
@@ -176,8 +175,9 @@ static void attempt_failed(struct pool *pool, const struct postern_error *error)
     breaker_open(&pool->breaker, error);
     pool->probe_at = fiber_now() + breaker_probe_pause(&pool->breaker, pool->times->probe);
     pool_wake_at(pool, pool->probe_at);
-    if (!pool_fails(pool) && pool->probes > 0)
-        breaker_announce(&pool->breaker, pool->links);
+    bool fails = pool_fails(pool);
+    if (pool->probes > 0)
+        breaker_announce(&pool->breaker, fails ? 0 : pool->links);
 }
 
 static void attempt_succeeded(struct pool *pool, struct db_connection *connection)

@@ -74,7 +74,7 @@ static enum db_result upsert(const char *name)
         ask_within(&answer, connection, check_seconds, &counter_add,
                    POSTERN_VALUES(postern_text(name), postern_integer(1)));
     } while (answer.result == DB_LOST_UNSENT);
-    if (answer.result == DB_ERROR)
+    if (answer.result == DB_ERROR || answer.result == DB_LOST)
         printf("%s\n", answer.error.text);
     double took = fiber_now() - start;
     load.longest = took > load.longest ? took : load.longest;
@@ -106,8 +106,16 @@ static void load_run(void)
 static int64_t counted(void)
 {
     static const struct postern_statement sum = {.sql = "SELECT SUM(n) FROM counters"};
+    struct answer answer = {0};
     struct db_connection *connection = pool_take();
-    int64_t n = must_integer(connection, &sum, POSTERN_NO_VALUES);
+    do {
+        if (db_result_is_lost(answer.result))
+            connection = pool_replace(connection);
+        ask_within(&answer, connection, check_seconds, &sum, POSTERN_NO_VALUES);
+    } while (answer.result == DB_LOST_UNSENT);
+    CHECK(answer.result == DB_OK, "%s: %s", result_name(answer.result), answer.error.text);
+    int64_t n = postern_row_integer(&answer.rows, 0, 0);
+    answer_free(&answer);
     pool_give(connection);
     return n;
 }

@@ -127,6 +127,13 @@ class PostgreSQL:
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.folder)
 
+    def signal(self, number):
+        """To every process of it: SIGSTOP freezes the server, SIGCONT thaws it."""
+        parent = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        children = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for process in [parent, *map(int, children)]:
+            os.kill(process, number)
+
     # --- its databases
 
     def create_database(self, name):

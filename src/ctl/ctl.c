@@ -1,0 +1,69 @@
+#include "ctl/ctl.h"
+
+#include "ctl/output.h"
+#include "policy/module.h"
+#include "util/buffer.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *ctl_option(const struct ctl *ctl, const char *name)
+{
+    const struct command_option *option = command_option(ctl->command, name);
+    return option != NULL ? ctl->values[option - ctl->command->options] : NULL;
+}
+
+void ctl_complain(const char *format, ...)
+{
+    struct buffer text = {0}, line = {0};
+    va_list args;
+    va_start(args, format);
+    buffer_vprintf(&text, format, args);
+    va_end(args);
+    buffer_text(&line, "posternctl: ");
+    output_text(&line, text.data);
+    fprintf(stderr, "%s\n", line.data);
+    buffer_free(&text);
+    buffer_free(&line);
+}
+
+enum ctl_status ctl_load_config(struct ctl *ctl)
+{
+    if (access(ctl->config_path, R_OK) < 0) {
+        ctl_complain("cannot read %s: %s; name another configuration with -c FILE",
+                     ctl->config_path, strerror(errno));
+        return CTL_UNREACHABLE;
+    }
+    char *errors = NULL;
+    ctl->config = config_load(ctl->config_path, &policy_modules, &errors);
+    if (ctl->config != NULL)
+        return CTL_DONE;
+    char *rest = errors, *line;
+    while ((line = strsep(&rest, "\n")) != NULL)
+        if (line[0] != '\0')
+            ctl_complain("%s", line);
+    free(errors);
+    ctl_complain("%s can't be used until that is corrected; `posternctl config check` tells",
+                 ctl->config_path);
+    return CTL_NOTHING;
+}
+
+enum postern_lookup ctl_query(struct ctl *ctl, const struct postern_statement *statement,
+                              const struct postern_value *values, size_t count,
+                              struct postern_rows *rows)
+{
+    struct db_query query = {.statement = statement,
+                             .values = values,
+                             .count = count,
+                             .arena = ctl->arena,
+                             .deadline = ctl->deadline};
+    struct postern_error error = {{0}};
+    enum postern_lookup lookup =
+        db_query(databases_find(&ctl->databases, "iredapd"), &query, rows, &error);
+    if (lookup == POSTERN_FAILED)
+        ctl_complain("%s", error.text);
+    return lookup;
+}

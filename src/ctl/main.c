@@ -1,0 +1,101 @@
+/*
+ * posternctl: what an admin does with Postern. It works on the databases themselves, so the
+ * daemon need not run.
+ */
+#include "build_config.h"
+#include "ctl/arguments.h"
+#include "ctl/help.h"
+#include "runtime/fiber.h"
+#include "util/arena.h"
+#include "util/buffer.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TIMEOUT 10 /* seconds */
+
+struct run {
+    struct ctl *ctl;
+    enum ctl_status status;
+};
+
+static enum ctl_status require_schema(struct ctl *ctl)
+{
+    struct db *db = databases_find(&ctl->databases, "iredapd");
+    const struct database_config *config = config_database(ctl->config, "iredapd");
+    struct schema_status schema = schema_check(db, config, ctl->deadline);
+    if (schema.state == SCHEMA_READY)
+        return CTL_DONE;
+    ctl_complain("%s", schema.error.text);
+    return CTL_UNREACHABLE;
+}
+
+static void run_command(void *arg)
+{
+    struct run *run = arg;
+    struct ctl *ctl = run->ctl;
+    ctl->deadline = fiber_now() + (double)ctl->timeout;
+    if (ctl->config != NULL)
+        databases_open(&ctl->databases, ctl->config);
+    run->status = ctl->command->needs == NEEDS_DATABASE ? require_schema(ctl) : CTL_DONE;
+    if (run->status == CTL_DONE)
+        run->status = ctl->command->run(ctl);
+    databases_close(&ctl->databases);
+    fiber_runtime_stop();
+}
+
+static enum ctl_status run_in_fiber(struct ctl *ctl)
+{
+    struct run run = {.ctl = ctl, .status = CTL_UNREACHABLE};
+    fiber_runtime_start();
+    if (fiber_spawn(run_command, &run))
+        fiber_runtime_run();
+    else
+        ctl_complain("cannot start: %s", strerror(errno));
+    fiber_runtime_end();
+    return run.status;
+}
+
+static enum ctl_status perform(struct ctl *ctl, int count, char **arguments)
+{
+    enum ctl_status status = arguments_parse(ctl, count, arguments);
+    if (status != CTL_DONE)
+        return status;
+    if (ctl->version) {
+        buffer_text(ctl->out, "posternctl " POSTERN_VERSION "\n");
+        return CTL_DONE;
+    }
+    if (ctl->help)
+        return help_print(ctl);
+    /* A configuration with errors is out of reach for whoever only wants to use it. */
+    if (ctl->command->needs != NEEDS_NOTHING && ctl_load_config(ctl) != CTL_DONE)
+        return CTL_UNREACHABLE;
+    return run_in_fiber(ctl);
+}
+
+static enum ctl_status write_output(const struct ctl *ctl, enum ctl_status status)
+{
+    const struct buffer *out = ctl->out;
+    if (out->length == 0)
+        return status;
+    bool written = fwrite(out->data, 1, out->length, stdout) == out->length;
+    if (written && out->data[out->length - 1] != '\n')
+        written = putchar('\n') != EOF;
+    if (written && fflush(stdout) == 0)
+        return status;
+    ctl_complain("cannot write the output: %s", strerror(errno));
+    return CTL_UNREACHABLE;
+}
+
+int main(int count, char **arguments)
+{
+    struct buffer out = {0};
+    struct ctl ctl = {
+        .arena = arena_new(), .config_path = CONFIG_DEFAULT_PATH, .timeout = TIMEOUT, .out = &out};
+    enum ctl_status status = perform(&ctl, count, arguments);
+    status = write_output(&ctl, status);
+    config_free(ctl.config);
+    buffer_free(&out);
+    arena_free(ctl.arena);
+    return status;
+}
