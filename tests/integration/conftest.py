@@ -11,12 +11,16 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.daemon import Daemon, give_to_daemon
-from harness.database import SqliteBackend
+from harness.database import ServerBackend, SqliteBackend
+from harness.mariadb import MariaDB
 from harness.postfix import Postfix
+from harness.postgresql import PostgreSQL
 from harness.syslog import SyslogServer
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-BACKENDS = {"sqlite": SqliteBackend}
+BACKENDS = {"sqlite": SqliteBackend,
+            "pgsql": lambda: ServerBackend(PostgreSQL()),
+            "mysql": lambda: ServerBackend(MariaDB())}
 
 
 def make_folder():
@@ -85,9 +89,12 @@ def folder():
         yield path
 
 
-@pytest.fixture(scope="session", params=["sqlite"])
+@pytest.fixture(scope="session", params=BACKENDS)
 def backend(request):
-    return BACKENDS[request.param]()
+    """Each server is started once."""
+    made = BACKENDS[request.param]()
+    yield made
+    made.remove()
 
 
 @pytest.fixture

@@ -85,12 +85,45 @@ class SqliteDatabase(Database):
 
 
 class SqliteBackend:
-    """Makes databases; the other backends will do the same on a server of theirs."""
+    """Makes databases: a file each."""
 
     name = "sqlite"
 
     def create(self, folder):
         return SqliteDatabase(folder)
+
+    def remove(self):
+        pass
+
+
+class ServerDatabase(Database):
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+
+    def section(self):
+        return self.server.section(self.name)
+
+    def execute(self, sql, *values):
+        self.server.execute(sql, *values, database=self.name)
+
+    def query(self, sql, *values):
+        return self.server.query(sql, *values, database=self.name)
+
+
+class ServerBackend:
+    """Makes databases on one server, which runs until remove()."""
+
+    def __init__(self, server):
+        self.server, self.name, self.made = server, server.driver, 0
+
+    def create(self, folder):
+        self.made += 1
+        name = f"postern{self.made}"
+        self.server.create_database(name)
+        return ServerDatabase(self.server, name)
+
+    def remove(self):
+        self.server.remove()
 
 
 def run_posternctl(build, config, *arguments, **options):

@@ -174,6 +174,10 @@ class MariaDB:
             self._client(f"KILL {session}", check=False)
         return len(sessions)
 
+    def count_connections(self, database):
+        return self.query("SELECT COUNT(*) FROM information_schema.processlist WHERE db = ?",
+                          database)[0][0]
+
     def section(self, database):
         """What a `database` section of postern.conf says of it."""
         return {"driver": self.driver, "host": "127.0.0.1", "port": self.port, "name": database,

@@ -159,6 +159,10 @@ class PostgreSQL:
         return len(self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                               " WHERE datname = ? AND pid <> pg_backend_pid()", database))
 
+    def count_connections(self, database):
+        return self.query("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = ?",
+                          database)[0][0]
+
     def section(self, database):
         """What a `database` section of postern.conf says of it."""
         return {"driver": self.driver, "host": "127.0.0.1", "port": self.port, "name": database,
