@@ -44,6 +44,11 @@ bool breaker_timed_out(struct breaker *breaker, double seconds)
     return true;
 }
 
+bool breaker_is_proven(const struct breaker *breaker)
+{
+    return !breaker->open && fiber_now() - breaker->answered <= ANSWERS_PROVE;
+}
+
 bool breaker_fails(const struct breaker *breaker, size_t connections)
 {
     if (!breaker->open)

@@ -36,6 +36,9 @@ void breaker_close(struct breaker *breaker);
 void breaker_answered(struct breaker *breaker);
 bool breaker_timed_out(struct breaker *breaker, double seconds);
 
+/* Closed, and a statement had its answer within the last second. */
+bool breaker_is_proven(const struct breaker *breaker);
+
 /*
  * Whether to fail at once rather than wait. An open breaker lets wait while the process has
  * `connections` that answer: a server that takes no more of them ("too many connections") is

@@ -23,6 +23,8 @@ const struct pool_times pool_times_default = {.idle = 60, .connect = 5, .probe =
 #define PROBE_PATIENCE 2.0
 #define PROBES_PATIENT 4
 
+#define CONNECT_TRIES   4
+#define RETRY_PAUSE     0.01 /* seconds, doubled each time */
 #define INTERRUPT_EVERY 0.05 /* seconds, while attempts are cut short */
 
 /* Stands on the stack of the fiber that waits. */
@@ -192,6 +194,24 @@ static void attempt_succeeded(struct pool *pool, struct db_connection *connectio
     pool_serve(pool);
 }
 
+/*
+ * Who ends all sessions (a KILL, a failover, a pooler's restart) ends those that are just being
+ * made as well. So the failure of a server that answered a moment ago is tried again before
+ * the breaker hears of it.
+ */
+static struct db_connection *connect_patiently(struct pool *pool, double patience,
+                                               struct postern_error *error)
+{
+    double deadline = fiber_now() + patience, pause = RETRY_PAUSE;
+    for (int tries = 1;; tries++) {
+        struct db_connection *connection = pool->driver->connect(pool->config, deadline, error);
+        bool again = tries < CONNECT_TRIES && breaker_is_proven(&pool->breaker) && !pool->ending;
+        if (connection != NULL || !again || !fiber_sleep(pause, deadline))
+            return connection;
+        pause *= 2;
+    }
+}
+
 static void attempt_run(void *arg)
 {
     struct attempt *attempt = arg;
@@ -200,7 +220,7 @@ static void attempt_run(void *arg)
     struct postern_error error = {.text = "cancelled"};
     attempt->fiber = fiber_self();
     if (!pool->ending)
-        connection = pool->driver->connect(pool->config, fiber_now() + attempt->patience, &error);
+        connection = connect_patiently(pool, attempt->patience, &error);
     DL_DELETE(pool->attempts, attempt);
     free(attempt);
     pool->attempting--;

@@ -129,6 +129,7 @@ def test_no_request_sees_that_all_connections_are_ended(greylist, server):
           f" {percentile(load.timed, 1) * 1e3:.1f} ms")
     assert ended >= 15
     assert not load.errors
+    assert complaints(daemon) == []
     assert set(load.answers) == {DEFERRED}
 
 
