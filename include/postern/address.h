@@ -40,9 +40,9 @@ int postern_amavisd_priority(enum postern_account_form form);
 
 /* Whether text is local@domain by the subset of RFC 5321 that mail servers meet:
  * one unquoted @ that splits two non-empty parts, no control characters or spaces
- * outside quotes, domain of letters, digits, '-', '_' or bytes over 127 in non-empty
- * labels between dots (so no dot at either end), or a [literal]; at most 64+1+255 bytes are NOT
- * enforced (limits are commonly exceeded). */
+ * outside quotes, UTF-8 throughout (RFC 6531), domain of letters, digits, '-', '_' or bytes over
+ * 127 in non-empty labels between dots (so no dot at either end), or a [literal]; at most
+ * 64+1+255 bytes are NOT enforced (limits are commonly exceeded). */
 bool postern_address_is_valid(const char *address);
 
 /* Points into address, after its last @; "" when the address is not valid. */

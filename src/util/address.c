@@ -1,4 +1,5 @@
 #include "util/names.h"
+#include "util/utf8.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -90,7 +91,7 @@ static bool is_domain(const char *domain)
 static const char *address_at(const char *address)
 {
     const char *at = local_part_end(address);
-    return at != NULL && is_domain(at + 1) ? at : NULL;
+    return at != NULL && is_domain(at + 1) && utf8_is_valid(address) ? at : NULL;
 }
 
 bool postern_address_is_valid(const char *address)

@@ -1,5 +1,6 @@
 #include "util/json.h"
 
+#include "util/utf8.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,30 +116,6 @@ void json_null(struct json *json)
     item_text(json, "null");
 }
 
-/* The bytes of the character that text begins with (RFC 3629); 0 when it is not UTF-8. */
-static size_t utf8_length(const unsigned char *text)
-{
-    static const struct {
-        unsigned char first, last, second_low, second_high, length;
-    } forms[] = {
-        {0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    size_t form = 0, count = sizeof forms / sizeof *forms;
-    while (form < count && (text[0] < forms[form].first || text[0] > forms[form].last))
-        form++;
-    if (form == count)
-        return 0;
-    size_t length = forms[form].length;
-    if (length > 1 && (text[1] < forms[form].second_low || text[1] > forms[form].second_high))
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 /* C1 controls are escaped too: some terminals obey them. */
 static unsigned control_code(const unsigned char *text, size_t length)
 {
@@ -172,7 +149,7 @@ void json_escape(struct buffer *out, const char *text)
 {
     const unsigned char *c = (const unsigned char *)text, *pending = c;
     while (*c != '\0') {
-        size_t length = utf8_length(c), step = length > 0 ? length : 1;
+        size_t length = utf8_length((const char *)c), step = length > 0 ? length : 1;
         if (!is_plain(c, length)) {
             buffer_append(out, pending, (size_t)(c - pending));
             append_escape(out, c, length);

@@ -8,6 +8,7 @@
 #include "policy/session.h"
 #include "runtime/log.h"
 #include "util/arena.h"
+#include "util/utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static void check_address(const struct postern_request *request, const char *add
                           const char *without_ext, const char *domain)
 {
     require(strlen(without_ext) <= strlen(address));
+    require(utf8_is_valid(without_ext)); /* or a database would refuse it */
     require((without_ext[0] == '\0') == (domain[0] == '\0'));
     struct postern_names names = postern_address_candidates(request->arena, without_ext);
     require(names.count > 0 && strcmp(names.items[names.count - 1], "@.") == 0);

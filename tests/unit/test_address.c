@@ -117,6 +117,12 @@ static const char *const invalid_addresses[] = {
     "\"\\",
     "u\t@example.com",
     "u@[\xc3\xbc]",
+    "j\xfcrg@example.com",
+    "u@b\xfc"
+    "cher.example",
+    "u@b\xc3",
+    "u\xc0\xaf@example.com",
+    "u\xed\xa0\x80@example.com",
 };
 static const size_t invalid_count = sizeof invalid_addresses / sizeof *invalid_addresses;
 
