@@ -94,7 +94,7 @@ struct attempt {
     char *host, *socket, *user, *password, *dbname;
     unsigned port;
     double deadline;
-    bool connected;
+    bool connected, timed_out;
 };
 
 static int milliseconds_left(double deadline)
@@ -113,7 +113,7 @@ static void socket_limit(int fd, double deadline)
 }
 
 /* What came of what libmariadb waits for, which may have a shorter limit of its own. */
-static int attempt_poll(const struct attempt *attempt, int wanted)
+static int attempt_poll(struct attempt *attempt, int wanted)
 {
     int left = milliseconds_left(attempt->deadline);
     if ((wanted & MYSQL_WAIT_TIMEOUT) != 0) {
@@ -126,6 +126,7 @@ static int attempt_poll(const struct attempt *attempt, int wanted)
     socket_limit(fd.fd, attempt->deadline);
     if (poll(&fd, 1, left) > 0)
         return wanted & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+    attempt->timed_out = true;
     if (milliseconds_left(attempt->deadline) == 0)
         shutdown(fd.fd, SHUT_RDWR);
     return MYSQL_WAIT_TIMEOUT;
@@ -223,7 +224,7 @@ static MYSQL *attempt_wait(struct attempt *attempt, const struct database_config
                            const char *place, struct postern_error *error)
 {
     enum errand_result result = errand_run(&attempt->errand, attempt->deadline);
-    if (result == ERRAND_DONE && (attempt->connected || fiber_now() < attempt->deadline))
+    if (result == ERRAND_DONE && (attempt->connected || !attempt->timed_out))
         return attempt_judge(attempt, config, place, error);
     if (result == ERRAND_FAILED)
         postern_error_set(error, "%s: no thread: %s", place, strerror(errno));

@@ -20,11 +20,11 @@ static struct db *db;
 static double end;
 
 static const struct postern_statement add = {
-    .pgsql = "INSERT INTO load (name, n) VALUES (?, 1)"
-             " ON CONFLICT (name) DO UPDATE SET n = load.n + 1 RETURNING n",
-    .mysql = "INSERT INTO load (name, n) VALUES (?, 1) ON DUPLICATE KEY UPDATE n = n + 1",
+    .pgsql = "INSERT INTO loads (name, n) VALUES (?, 1)"
+             " ON CONFLICT (name) DO UPDATE SET n = loads.n + 1 RETURNING n",
+    .mysql = "INSERT INTO loads (name, n) VALUES (?, 1) ON DUPLICATE KEY UPDATE n = n + 1",
     .repeatable = true};
-static const struct postern_statement read_back = {.sql = "SELECT n FROM load WHERE name = ?"};
+static const struct postern_statement read_back = {.sql = "SELECT n FROM loads WHERE name = ?"};
 
 static double wall_clock(void)
 {
@@ -67,7 +67,7 @@ static void load(void *arg)
     (void)arg;
     struct postern_error error = {.text = ""};
     db = db_new(&config);
-    if (!db_script(db, "CREATE TABLE IF NOT EXISTS load (name VARCHAR(64) PRIMARY KEY, n BIGINT)",
+    if (!db_script(db, "CREATE TABLE IF NOT EXISTS loads (name VARCHAR(64) PRIMARY KEY, n BIGINT)",
                    fiber_now() + deadline, &error))
         fprintf(stderr, "%s\n", error.text);
     end = fiber_now() + seconds;

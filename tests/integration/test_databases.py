@@ -185,7 +185,7 @@ def test_thousands_of_clients_share_the_pools(greylist, server):
             for number, client in enumerate(clients):
                 client.send(encode(new_triplet(f"many.{number}")))
             assert {client.read_action() for client in clients} == {DEFERRED}
-            assert server.count_connections(daemon.database.name) <= 2 * 4
+            assert server.connections(daemon.database.name) <= 2 * 4
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -9,10 +9,12 @@ import time
 
 import pytest
 
+from harness.mariadb import MariaDB
 from harness.postgresql import PostgreSQL
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SERVERS = {
+    "mysql": MariaDB,
     "pgsql": PostgreSQL,
 }
 DATABASE = "pool"
@@ -133,11 +135,11 @@ def test_frozen_server_holds_nobody_past_the_deadline(program, server):
 
 def test_refused_login_costs_nobody_time(program, server):
     load = Load(program, server, 7)
-    server.execute(f"ALTER ROLE {server.user} NOLOGIN")
+    server.refuse_logins()
     away = time.time()
     server.terminate_connections(DATABASE)
     time.sleep(2)
-    server.execute(f"ALTER ROLE {server.user} LOGIN")
+    server.allow_logins()
     back = time.time()
     load.finish()
     assert_answered_fast_and_back(load, away, back)
@@ -160,8 +162,7 @@ def test_server_never_has_more_connections_than_the_pool(program, server):
     load = Load(program, server, 4, fibers=200)
     seen = 0
     for _ in range(20):
-        seen = max(seen, server.query("SELECT count(*) FROM pg_stat_activity WHERE datname = ?",
-                                      DATABASE)[0][0])
+        seen = max(seen, server.connections(DATABASE))
     load.finish()
     assert not load.failures
     assert seen == POOL_SIZE

@@ -1,5 +1,4 @@
 """A MariaDB server of our own: its data in a temporary folder, on a free port."""
-import contextlib
 import os
 import pathlib
 import shutil
@@ -128,14 +127,15 @@ class MariaDB:
         self.stop()
         self.start()
 
-    @contextlib.contextmanager
-    def hung(self):
-        """Meanwhile connections are accepted (by the kernel), and nothing is answered."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+    def signal(self, number):
+        """SIGSTOP freezes the server, SIGCONT thaws it."""
+        self.process.send_signal(number)
+
+    def refuse_logins(self):
+        self.execute(f"ALTER USER {self.user}@'%' ACCOUNT LOCK")
+
+    def allow_logins(self):
+        self.execute(f"ALTER USER {self.user}@'%' ACCOUNT UNLOCK")
 
     def remove(self):
         if self.process.poll() is None:
@@ -174,7 +174,8 @@ class MariaDB:
             self._client(f"KILL {session}", check=False)
         return len(sessions)
 
-    def count_connections(self, database):
+    def connections(self, database):
+        """How many sessions it has."""
         return self.query("SELECT COUNT(*) FROM information_schema.processlist WHERE db = ?",
                           database)[0][0]
 

@@ -134,6 +134,12 @@ class PostgreSQL:
         for process in [parent, *map(int, children)]:
             os.kill(process, number)
 
+    def refuse_logins(self):
+        self.execute(f"ALTER ROLE {self.user} NOLOGIN")
+
+    def allow_logins(self):
+        self.execute(f"ALTER ROLE {self.user} LOGIN")
+
     # --- its databases
 
     def create_database(self, name):
@@ -159,9 +165,9 @@ class PostgreSQL:
         return len(self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                               " WHERE datname = ? AND pid <> pg_backend_pid()", database))
 
-    def count_connections(self, database):
-        return self.query("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = ?",
-                          database)[0][0]
+    def connections(self, database):
+        """How many sessions it has."""
+        return self.query("SELECT count(*) FROM pg_stat_activity WHERE datname = ?", database)[0][0]
 
     def section(self, database):
         """What a `database` section of postern.conf says of it."""
