@@ -33,7 +33,7 @@ struct triplet triplet_of(struct postern_request *req, const struct options *opt
  * No row comes back when the client has passed often enough, or this triplet has: then nothing
  * is written either. In the update, `excluded` holds the values of a triplet first seen
  * now, so excluded.init_time is the present. Otherwise what comes back is -1 - status - 4 * the
- * time that goes with it.
+ * time that goes with it, in 64 bits, which iRedAPD's columns may not have.
  */
 #define TRY_TRIPLET                                                                                \
     "INSERT INTO greylisting_tracking (" COLUMNS ") SELECT ?, ?, ?, ?, ?, ?, ?, ?, 0, 0"           \
@@ -56,8 +56,9 @@ struct triplet triplet_of(struct postern_request *req, const struct options *opt
     "   THEN excluded.init_time ELSE greylisting_tracking.init_time END"                           \
     " WHERE greylisting_tracking.passed = 0"                                                       \
     "   OR greylisting_tracking.record_expired <= excluded.init_time"                              \
-    " RETURNING CASE WHEN passed = 1 THEN -4 - 4 * init_time"                                      \
-    "   WHEN blocked_count > 0 THEN -3 - 4 * block_expired ELSE -2 - 4 * block_expired END"
+    " RETURNING CASE WHEN passed = 1 THEN -4 - 4 * CAST(init_time AS BIGINT)"                      \
+    "   WHEN blocked_count > 0 THEN -3 - 4 * CAST(block_expired AS BIGINT)"                        \
+    "   ELSE -2 - 4 * CAST(block_expired AS BIGINT) END"
 
 /*
  * MySQL locks the whole table's counter for an INSERT ... SELECT. So what is inserted is given the

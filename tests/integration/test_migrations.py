@@ -6,34 +6,19 @@ import threading
 
 import pytest
 
-from harness.database import Database
 from harness.mariadb import MariaDB
+from harness.migrated import TABLES, ServerDatabase
 from harness.policy import rcpt
 from harness.ports import free_port
 from harness.postgresql import PostgreSQL
 from harness.wait import wait_for
 
-HERE = pathlib.Path(__file__).parent
+SQL = pathlib.Path(__file__).resolve().parents[2] / "sql"
 SERVERS = {"pgsql": PostgreSQL, "mysql": MariaDB}
 DONE, NOTHING, UNREACHABLE = 0, 1, 3
 DEFERRED = "451 4.7.1 Intentional policy rejection, please try again later"
 MIGRATE, INIT = "posternctl db migrate", "posternctl db init"
 
-TABLES = {
-    "greylisting": "id, account, priority, sender, sender_priority, comment, active",
-    "greylisting_whitelists": "id, account, sender, comment",
-    "greylisting_whitelist_domain_spf": "id, account, sender, comment",
-    "greylisting_whitelist_domains": "id, domain",
-    "greylisting_tracking": "id, sender, recipient, client_address, sender_domain, rcpt_domain,"
-                            " init_time, block_expired, record_expired, blocked_count, passed",
-    "throttle": "id, account, kind, priority, period, max_msgs, max_quota, msg_size, max_rcpts",
-    "throttle_tracking": "id, tid, account, period, cur_msgs, cur_quota, init_time, last_time,"
-                         " last_notify_time",
-    "wblist_rdns": "id, rdns, wb",
-    "srs_exclude_domains": "id, domain",
-    "senderscore_cache": "client_address, score, time",
-    "smtp_sessions": "id, time, time_num, action, reason, client_address, sender, recipient",
-}
 MERGED = {"throttle", "throttle_tracking"}
 
 # What the fixtures' throttle tables are after migration: duplicates merged, counters of a throttle
@@ -62,68 +47,6 @@ SLEEPERS = {
     "pgsql": "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
     "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'",
 }
-
-
-class ServerDatabase(Database):
-    """A database of its own on a test server."""
-
-    def __init__(self, server, name):
-        self.server, self.name = server, name
-        server.create_database(name)
-
-    def section(self):
-        return self.server.section(self.name)
-
-    def execute(self, sql, *values):
-        self.server.query(sql, *values, database=self.name)
-
-    def query(self, sql, *values):
-        return self.server.query(sql, *values, database=self.name)
-
-    def load(self, path):
-        """A script, run as the user that its tables will belong to."""
-        owner = "SET ROLE postern;\n" if self.server.driver == "pgsql" else ""
-        self.server.query(owner + path.read_text(), database=self.name)
-        return self
-
-    def load_iredapd(self):
-        return self.load(HERE / "iredapd61" / f"{self.server.driver}.sql")
-
-    def load_vmail(self):
-        return self.load(HERE / "iredmail" / f"vmail.{self.server.driver}.sql")
-
-    def rows(self, table):
-        return self.query(f"SELECT {TABLES[table]} FROM {table} ORDER BY 1")
-
-    def content(self):
-        return {table: self.rows(table) for table in TABLES}
-
-    @property
-    def schema(self):
-        return "DATABASE()" if self.server.driver == "mysql" else "'public'"
-
-    def tables(self):
-        return {name for (name,) in self.query(
-            f"SELECT table_name FROM information_schema.tables WHERE table_schema = {self.schema}")}
-
-    def columns(self):
-        return self.query(
-            "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns"
-            f" WHERE table_schema = {self.schema} ORDER BY 1, 2")
-
-    def indexes(self):
-        catalog = ("SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'"
-                   if self.server.driver == "pgsql" else
-                   "SELECT table_name, non_unique, seq_in_index, column_name, index_name"
-                   " FROM information_schema.statistics WHERE table_schema = DATABASE()")
-        return sorted(self.query(catalog))
-
-    def is_refused(self, sql):
-        try:
-            self.execute(sql)
-        except subprocess.CalledProcessError:
-            return True
-        return False
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -276,7 +199,7 @@ def test_amavisd_tables_are_made_where_there_are_none_and_vmail_never(site, make
 
 def test_amavisd_tables_of_the_mail_system_are_left_alone(site, make_database, empty):
     amavisd = make_database()
-    amavisd.load(HERE.parents[1] / "sql" / empty.server.driver / "amavisd" / "001_tables.sql")
+    amavisd.load(SQL / empty.server.driver / "amavisd" / "001_tables.sql")
     before = amavisd.columns(), amavisd.indexes()
     daemon = site(empty, sections={'database "amavisd"': amavisd.section()})
     assert changed(daemon, "db", "init") == 1
@@ -348,7 +271,8 @@ def test_migration_under_a_running_daemon_is_not_noticed(site, iredapd):
 def test_migrated_tables_have_the_keys_that_counting_needs(site, iredapd):
     migrate(site(iredapd))
     (tid,) = iredapd.query("SELECT MAX(id) FROM throttle")[0]
-    throttle = "INSERT INTO throttle (account, kind, period) VALUES ('user@example.org', 'inbound', {})"
+    throttle = ("INSERT INTO throttle (account, kind, period)"
+                " VALUES ('user@example.org', 'inbound', {})")
     assert iredapd.is_refused(throttle.format(60))
     iredapd.execute(throttle.format(61))
     counter = f"INSERT INTO throttle_tracking (tid, account) VALUES ({tid}, 'user@example.org')"
