@@ -35,6 +35,9 @@ struct db {
 
 static const struct db_driver *const drivers[] = {
     &db_sqlite_driver,
+#if HAVE_LIBMARIADB
+    &db_mysql_driver,
+#endif
 #if HAVE_LIBPQ
     &db_pgsql_driver,
 #endif

@@ -41,6 +41,7 @@ struct db_driver {
 };
 
 extern const struct db_driver db_sqlite_driver;
+extern const struct db_driver db_mysql_driver; /* with HAVE_LIBMARIADB */
 extern const struct db_driver db_pgsql_driver; /* with HAVE_LIBPQ */
 
 /* NULL when this build has no such driver. */

@@ -2,6 +2,10 @@
  * Each migration's script begins with the row that claims its version. The row is unique and
  * the script a transaction, so of two who migrate at once the second fails on it, sees
  * that the version is there, and goes on.
+ *
+ * MySQL commits with every DDL statement, so there the row comes last: a script that failed
+ * half-way is run again, all of it, and so is one that another host has just run. It is written for
+ * that.
  */
 #include "db/schema.h"
 
@@ -16,7 +20,9 @@
 
 static const struct postern_statement tables_of_ours = {
     .sqlite = "SELECT name FROM sqlite_master WHERE type = 'table' "
-              "AND name IN ('postern_schema', 'greylisting')"};
+              "AND name IN ('postern_schema', 'greylisting')",
+    .mysql = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() "
+             "AND table_name IN ('postern_schema', 'greylisting')"};
 static const struct postern_statement newest_applied = {
     .sql = "SELECT COALESCE(MAX(version), 0) FROM postern_schema"};
 
@@ -124,16 +130,29 @@ struct schema_status schema_check(struct db *db, const struct database_config *c
     return status;
 }
 
+static bool commits_tables(const struct migration *migration)
+{
+    return strcmp(migration->driver, "mysql") == 0;
+}
+
+static void script_claim(struct buffer *script, const struct migration *migration)
+{
+    buffer_printf(script,
+                  "INSERT INTO postern_schema (version, applied) VALUES (%d, %" PRId64 ");\n",
+                  migration->version, clock_wall());
+}
+
 static bool migration_run(struct db *db, const struct migration *migration, double deadline,
                           struct postern_error *error)
 {
     struct buffer script = {0};
-    buffer_printf(&script,
-                  "CREATE TABLE IF NOT EXISTS postern_schema ("
-                  "version INTEGER NOT NULL PRIMARY KEY, applied BIGINT NOT NULL);\n"
-                  "INSERT INTO postern_schema (version, applied) VALUES (%d, %" PRId64 ");\n",
-                  migration->version, clock_wall());
+    buffer_text(&script, "CREATE TABLE IF NOT EXISTS postern_schema ("
+                         "version INTEGER NOT NULL PRIMARY KEY, applied BIGINT NOT NULL);\n");
+    if (!commits_tables(migration))
+        script_claim(&script, migration);
     buffer_text(&script, migration->sql);
+    if (commits_tables(migration))
+        script_claim(&script, migration);
     bool good = db_script(db, script.data, deadline, error);
     buffer_free(&script);
     return good;

@@ -4,6 +4,7 @@
 
 struct database_config check_config = {.name = "check", .tls = TLS_PREFER, .pool_size = 8};
 double check_seconds = 10;
+bool check_old_tables;
 const struct db_driver *check_driver;
 
 /* --- asking --- */
@@ -240,12 +241,10 @@ static void answer_too_large_is_refused(void)
 {
     static const struct postern_statement rows = {
         .pgsql = "SELECT i FROM generate_series(1, 100000 + ?) i",
-        .mysql = "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s"
-                 " WHERE i < 100000 + ?) SELECT i FROM s"};
+        .mysql = "SELECT seq FROM seq_1_to_200000 WHERE seq <= 100000 + ?"};
     static const struct postern_statement bytes = {
         .pgsql = "SELECT repeat('x', 1000000) FROM generate_series(1, 70)",
-        .mysql = "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 70)"
-                 " SELECT repeat('x', 1000000) FROM s"};
+        .mysql = "SELECT REPEAT('x', 1000000) FROM seq_1_to_70"};
     struct db_connection *connection = check_connect();
     struct answer answer = {0};
     must(&answer, connection, &rows, POSTERN_VALUES(postern_integer(0)));
@@ -283,19 +282,35 @@ static void statements_beyond_the_cache_are_freed_on_the_server(void)
 
 static void failed_script_leaves_nothing(void)
 {
+    static const struct postern_statement rows = {.sql = "SELECT COUNT(*) FROM counters"};
     struct db_connection *connection = check_connect();
     struct postern_error error;
-    must_script(connection, "DROP TABLE IF EXISTS half");
+    counters_make(connection);
     enum db_result result = check_driver->script(
-        connection, "CREATE TABLE half (a INTEGER); SELECT no_such_column FROM half",
+        connection, "INSERT INTO counters VALUES ('a', 1); SELECT no_such_column FROM counters",
         fiber_now() + check_seconds, &error);
     CHECK(result == DB_ERROR, "%s", result_name(result));
     CHECK(strstr(error.text, "no_such_column") != NULL, "%s", error.text);
+    CHECK(must_integer(connection, &rows, POSTERN_NO_VALUES) == 0, "the row is there");
     must_script(connection, "CREATE TABLE half (a INTEGER); DROP TABLE half -- at the end");
     check_driver->close(connection);
 }
 
-/* Some megabytes: more than a socket takes at once. */
+/* MySQL commits what is before it with each of them. */
+static void failed_script_makes_no_tables(void)
+{
+    struct db_connection *connection = check_connect();
+    struct postern_error error;
+    if (is_pgsql()) {
+        must_script(connection, "DROP TABLE IF EXISTS half");
+        check_driver->script(connection,
+                             "CREATE TABLE half (a INTEGER); SELECT no_such_column FROM half",
+                             fiber_now() + check_seconds, &error);
+        must_script(connection, "CREATE TABLE half (a INTEGER); DROP TABLE half");
+    }
+    check_driver->close(connection);
+}
+
 static void long_list_is_sent_whole(void)
 {
     static const struct postern_statement find = {
@@ -365,6 +380,7 @@ static const struct scenario scenarios[] = {
     {"statements_beyond_the_cache_are_freed_on_the_server",
      statements_beyond_the_cache_are_freed_on_the_server},
     {"failed_script_leaves_nothing", failed_script_leaves_nothing},
+    {"failed_script_makes_no_tables", failed_script_makes_no_tables},
     {"long_list_is_sent_whole", long_list_is_sent_whole},
     {"migrations_run_twice", migrations_run_twice},
     {"connect", only_connect},
@@ -381,7 +397,7 @@ static bool text_set(const char *key, const char *value)
     } keys[] = {
         {"driver", &check_config.driver},     {"host", &check_config.host},
         {"dbname", &check_config.dbname},     {"user", &check_config.user},
-        {"password", &check_config.password},
+        {"password", &check_config.password}, {"path", &check_config.path},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i].key, key) != 0)
@@ -413,6 +429,8 @@ static bool parameter_set(char *text)
         return (check_config.port = strtoll(value, NULL, 10)) > 0;
     if (strcmp(text, "pool_size") == 0)
         return (check_config.pool_size = strtoll(value, NULL, 10)) > 0;
+    if (strcmp(text, "tables") == 0)
+        return (check_old_tables = strcmp(value, "old") == 0);
     if (strcmp(text, "deadline") == 0)
         return (check_seconds = strtod(value, NULL)) > 0;
     return strcmp(text, "tls") == 0 ? tls_set(value) : text_set(text, value);
@@ -420,7 +438,8 @@ static bool parameter_set(char *text)
 
 static const struct scenario *scenario_find(const char *name)
 {
-    const struct scenario *const lists[] = {scenarios, fault_scenarios, rate_scenarios};
+    const struct scenario *const lists[] = {scenarios, fault_scenarios, rate_scenarios,
+                                            triplet_scenarios};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (const struct scenario *scenario = lists[i]; scenario->name != NULL; scenario++)
             if (strcmp(scenario->name, name) == 0)

@@ -16,6 +16,7 @@
 
 extern struct database_config check_config;
 extern double check_seconds;
+extern bool check_old_tables; /* tables as iRedAPD has made them */
 extern const struct db_driver *check_driver;
 
 #define CHECK(condition, ...)                                                                      \
@@ -65,5 +66,6 @@ struct scenario {
 };
 extern const struct scenario fault_scenarios[]; /* these end with one that has no name */
 extern const struct scenario rate_scenarios[];
+extern const struct scenario triplet_scenarios[];
 
 #endif

@@ -129,7 +129,9 @@ static void terminated_while_running_did_nothing(void)
     fiber_sleep(0.2, NEVER);
     terminate(admin, id);
     background_wait(&slow);
-    CHECK(slow.result == DB_LOST_UNSENT, "%s", result_name(slow.result));
+    /* MariaDB closes the socket without a word, as it does after a statement's commit. */
+    enum db_result expected = is_pgsql() ? DB_LOST_UNSENT : DB_LOST;
+    CHECK(slow.result == expected, "%s", result_name(slow.result));
     CHECK(counter(admin, "a") == 1, "it was done");
     check_driver->close(slow.connection);
     check_driver->close(admin);
@@ -156,7 +158,8 @@ static void late_statement_ends_at_its_deadline(void)
     CHECK(slow.result == DB_TIMEOUT, "%s", result_name(slow.result));
     CHECK(fiber_now() - start < 0.6, "%.3f s", fiber_now() - start);
     check_driver->close(slow.connection);
-    wait_until_gone(admin, id);
+    if (is_pgsql()) /* MariaDB does not look whether its client is still there */
+        wait_until_gone(admin, id);
     CHECK(fiber_now() - start < 2.5, "the server went on for %.3f s", fiber_now() - start);
     CHECK(counter(admin, "a") == 1, "it was done");
     check_driver->close(admin);
@@ -208,6 +211,12 @@ static void changed_tables_are_prepared_for_again(void)
     must(&answer, connection, &all, POSTERN_VALUES(postern_integer(1)));
     CHECK(answer.rows.columns == 1, "%zu", answer.rows.columns);
     must_script(admin, "ALTER TABLE shapes ADD COLUMN b INTEGER DEFAULT 2");
+    if (!is_pgsql()) { /* libmariadb gives up an answer with more columns than there were */
+        ask_within(&answer, connection, check_seconds, &all, POSTERN_VALUES(postern_integer(1)));
+        CHECK(answer.result == DB_LOST_UNSENT, "%s", result_name(answer.result));
+        check_driver->close(connection);
+        connection = check_connect();
+    }
     must(&answer, connection, &all, POSTERN_VALUES(postern_integer(1)));
     CHECK(answer.rows.columns == 2 && postern_row_integer(&answer.rows, 0, 1) == 2, "%zu",
           answer.rows.columns);
@@ -221,15 +230,18 @@ static void changed_tables_are_prepared_for_again(void)
     check_driver->close(admin);
 }
 
+#define ROW_IF_MISSING                                                                             \
+    "INSERT INTO counters SELECT 'made', 0 WHERE NOT EXISTS"                                       \
+    " (SELECT 1 FROM counters WHERE name = 'made');"
+
 static void script_fiber(void *arg)
 {
     struct background *background = arg;
     struct postern_error error;
+    const char *script =
+        is_pgsql() ? ROW_IF_MISSING "SELECT pg_sleep(0.2)" : ROW_IF_MISSING "SELECT SLEEP(0.2)";
     background->result =
-        check_driver->script(background->connection,
-                             "INSERT INTO counters SELECT 'made', 0 WHERE NOT EXISTS"
-                             " (SELECT 1 FROM counters WHERE name = 'made'); SELECT pg_sleep(0.2)",
-                             fiber_now() + check_seconds, &error);
+        check_driver->script(background->connection, script, fiber_now() + check_seconds, &error);
     background->ended = true;
 }
 

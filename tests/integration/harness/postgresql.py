@@ -57,6 +57,7 @@ class PostgreSQL:
     """Started as the user postgres. Roles log in with a password, also on the socket."""
 
     driver = "pgsql"
+    ca_variable = "PGSSLROOTCERT"
     user = "postern"
     password = "of the tests"
 
@@ -69,6 +70,7 @@ class PostgreSQL:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-pg-", dir="/tmp"))
         self.folder.chmod(0o755)
         shutil.chown(self.folder, "postgres", "postgres")
+        self.socket = self.folder  # what `host` names to reach it without TCP
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         self.port = free_port()
