@@ -36,6 +36,7 @@ enum greylisting_setting settings_find(struct postern_request *req, struct setti
 
 /* --- triplet.c: what has been counted for the triplet and its client --- */
 
+/* In the order of the statement's answers. */
 enum triplet_status {
     TRIPLET_CLIENT_PASSED, /* the client, or this very triplet, has passed before */
     TRIPLET_FIRST_SEEN,

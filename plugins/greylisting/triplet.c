@@ -20,68 +20,74 @@ struct triplet triplet_of(struct postern_request *req, const struct options *opt
  * passes now is taken for one of a client that has passed before.
  */
 
-/* What all dialects begin with, and the number that says what has come of it. */
-#define ATTEMPT                                                                                    \
-    "INSERT INTO greylisting_tracking (sender, recipient, client_address, sender_domain,"          \
-    " rcpt_domain, init_time, block_expired, record_expired, blocked_count, passed)"               \
-    " SELECT ?, ?, ?, ?, ?, ?, ?, ?, 0, 0"
+#define COLUMNS                                                                                    \
+    "sender, recipient, client_address, sender_domain, rcpt_domain, init_time, block_expired,"     \
+    " record_expired, blocked_count, passed"
 
-#define UNLESS_PASSED                                                                              \
-    " WHERE (SELECT COUNT(*) FROM (SELECT 1 FROM greylisting_tracking"                             \
-    "   WHERE client_address = ? AND passed = 1 AND record_expired > ? LIMIT ?) AS c) < ?"         \
-    " AND NOT EXISTS (SELECT 1 FROM greylisting_tracking WHERE sender = ? AND recipient = ?"       \
-    "   AND client_address = ? AND passed = 1 AND record_expired > ?)"
-
-#define OUTCOME                                                                                    \
-    "-1 - 4 * ABS(CASE WHEN passed = 1 THEN ? - init_time ELSE block_expired - ? END)"             \
-    " - 2 * passed - (CASE WHEN blocked_count > 0 THEN 1 ELSE 0 END)"
+/* The row that makes as many as are needed; with them the client has passed. */
+#define PASSED_ROW                                                                                 \
+    "greylisting_tracking WHERE client_address = ? AND passed = 1 AND record_expired > ?"          \
+    " LIMIT 1 OFFSET ?"
 
 /*
  * No row comes back when the client has passed often enough, or this triplet has: then nothing
  * is written either. In the update, `excluded` holds the values of a triplet first seen
- * now, so excluded.init_time is the present.
+ * now, so excluded.init_time is the present. Otherwise what comes back is -1 - status - 4 * the
+ * time that goes with it.
  */
 #define TRY_TRIPLET                                                                                \
-    ATTEMPT UNLESS_PASSED                                                                          \
-        " ON CONFLICT (sender, recipient, client_address) DO UPDATE SET"                           \
-        " passed = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time THEN 0"     \
-        "   WHEN greylisting_tracking.block_expired <= excluded.init_time THEN 1"                  \
-        "   ELSE greylisting_tracking.passed END,"                                                 \
-        " blocked_count = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time "    \
-        "THEN 0"                                                                                   \
-        "   WHEN greylisting_tracking.block_expired <= excluded.init_time"                         \
-        "   THEN greylisting_tracking.blocked_count"                                               \
-        "   ELSE greylisting_tracking.blocked_count + 1 END,"                                      \
-        " record_expired = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time"    \
-        "   THEN excluded.record_expired"                                                          \
-        "   WHEN greylisting_tracking.block_expired <= excluded.init_time THEN ?"                  \
-        "   ELSE greylisting_tracking.record_expired END,"                                         \
-        " block_expired = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time"     \
-        "   THEN excluded.block_expired ELSE greylisting_tracking.block_expired END,"              \
-        " init_time = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time"         \
-        "   THEN excluded.init_time ELSE greylisting_tracking.init_time END"                       \
-        " RETURNING " OUTCOME
+    "INSERT INTO greylisting_tracking (" COLUMNS ") SELECT ?, ?, ?, ?, ?, ?, ?, ?, 0, 0"           \
+    " WHERE (SELECT id FROM " PASSED_ROW ") IS NULL"                                               \
+    " ON CONFLICT (sender, recipient, client_address) DO UPDATE SET"                               \
+    " passed = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time THEN 0"         \
+    "   WHEN greylisting_tracking.block_expired <= excluded.init_time THEN 1"                      \
+    "   ELSE greylisting_tracking.passed END,"                                                     \
+    " blocked_count = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time THEN 0"  \
+    "   WHEN greylisting_tracking.block_expired <= excluded.init_time"                             \
+    "   THEN greylisting_tracking.blocked_count"                                                   \
+    "   ELSE greylisting_tracking.blocked_count + 1 END,"                                          \
+    " record_expired = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time"        \
+    "   THEN excluded.record_expired"                                                              \
+    "   WHEN greylisting_tracking.block_expired <= excluded.init_time THEN ?"                      \
+    "   ELSE greylisting_tracking.record_expired END,"                                             \
+    " block_expired = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time"         \
+    "   THEN excluded.block_expired ELSE greylisting_tracking.block_expired END,"                  \
+    " init_time = CASE WHEN greylisting_tracking.record_expired <= excluded.init_time"             \
+    "   THEN excluded.init_time ELSE greylisting_tracking.init_time END"                           \
+    " WHERE greylisting_tracking.passed = 0"                                                       \
+    "   OR greylisting_tracking.record_expired <= excluded.init_time"                              \
+    " RETURNING CASE WHEN passed = 1 THEN -4 - 4 * init_time"                                      \
+    "   WHEN blocked_count > 0 THEN -3 - 4 * block_expired ELSE -2 - 4 * block_expired END"
 
 /*
- * The same, for a server that assigns one after another and lets the later see what the earlier
- * made. So record_expired, which all others look at, comes last, and block_expired, once
- * it is changed, is not looked at any more. What comes of it is known after that.
+ * MySQL locks the whole table's counter for an INSERT ... SELECT. So what is inserted is given the
+ * id of the passed row, if there is one: then that row is the duplicate, and is left alone.
+ *
+ * MySQL assigns one after another, and the later see what the earlier made. So the answer comes
+ * first; record_expired, which the others look at, after them; and passed last, which knows by
+ * init_time that the triplet has started over. MySQL takes the table in a subquery only when
+ * it is in another one, for which MariaDB would make a table in memory; it ignores the comments.
  */
 #define TRY_TRIPLET_MYSQL                                                                          \
-    ATTEMPT " FROM DUAL" UNLESS_PASSED " ON DUPLICATE KEY UPDATE"                                  \
-            " passed = CASE WHEN record_expired <= VALUES(init_time) THEN 0"                       \
-            "   WHEN block_expired <= VALUES(init_time) THEN 1 ELSE passed END,"                   \
-            " blocked_count = CASE WHEN record_expired <= VALUES(init_time) THEN 0"                \
-            "   WHEN block_expired <= VALUES(init_time) THEN blocked_count"                        \
-            "   ELSE blocked_count + 1 END,"                                                       \
-            " init_time = CASE WHEN record_expired <= VALUES(init_time) THEN VALUES(init_time)"    \
-            "   ELSE init_time END,"                                                               \
-            " block_expired = CASE WHEN record_expired <= VALUES(init_time)"                       \
-            "   THEN VALUES(block_expired) ELSE block_expired END,"                                \
-            " record_expired = CASE WHEN record_expired <= VALUES(init_time)"                      \
-            "   THEN VALUES(record_expired)"                                                       \
-            "   WHEN block_expired <= VALUES(init_time) THEN ? ELSE record_expired END,"           \
-            " passed = passed + 0 * LAST_INSERT_ID(" OUTCOME ")"
+    "INSERT INTO greylisting_tracking (" COLUMNS ", id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0,"     \
+    "  (SELECT id FROM /*!50700 (SELECT id FROM */ " PASSED_ROW " /*!50700 ) AS passed_row */))"   \
+    " ON DUPLICATE KEY UPDATE"                                                                     \
+    " sender_domain = IF(LAST_INSERT_ID(CASE"                                                      \
+    "   WHEN record_expired <= VALUES(init_time) THEN -2 - 4 * VALUES(block_expired)"              \
+    "   WHEN passed = 1 THEN -1"                                                                   \
+    "   WHEN block_expired <= VALUES(init_time) THEN -4 - 4 * init_time"                           \
+    "   ELSE -3 - 4 * block_expired END) = 0, '', sender_domain),"                                 \
+    " blocked_count = CASE WHEN record_expired <= VALUES(init_time) THEN 0"                        \
+    "   WHEN passed = 1 OR block_expired <= VALUES(init_time) THEN blocked_count"                  \
+    "   ELSE blocked_count + 1 END,"                                                               \
+    " init_time = CASE WHEN record_expired <= VALUES(init_time) THEN VALUES(init_time)"            \
+    "   ELSE init_time END,"                                                                       \
+    " block_expired = CASE WHEN record_expired <= VALUES(init_time) THEN VALUES(block_expired)"    \
+    "   ELSE block_expired END,"                                                                   \
+    " record_expired = CASE WHEN record_expired <= VALUES(init_time) THEN VALUES(record_expired)"  \
+    "   WHEN passed = 0 AND block_expired <= VALUES(init_time) THEN ? ELSE record_expired END,"    \
+    " passed = CASE WHEN init_time = VALUES(init_time) THEN 0"                                     \
+    "   WHEN block_expired <= VALUES(init_time) THEN 1 ELSE passed END"
 
 static const struct postern_statement try_triplet = {.sqlite = TRY_TRIPLET,
                                                      .pgsql = TRY_TRIPLET,
@@ -90,41 +96,41 @@ static const struct postern_statement try_triplet = {.sqlite = TRY_TRIPLET,
                                                      .mysql_number = true};
 
 /* A positive number is the id of a new row, which is all that MySQL says of one. */
-static enum triplet_status status_of(const struct options *options, int64_t number,
+static enum triplet_status status_of(const struct postern_request *req,
+                                     const struct options *options, int64_t number,
                                      struct triplet *triplet)
 {
-    int64_t outcome = number > 0 ? 4 * options->block_expire : -1 - number;
-    triplet->seconds = outcome / 4;
-    if ((outcome & 2) != 0)
-        return TRIPLET_PASSED_NOW;
-    return (outcome & 1) != 0 ? TRIPLET_TOO_EARLY : TRIPLET_FIRST_SEEN;
+    if (number > 0) {
+        triplet->seconds = options->block_expire;
+        return TRIPLET_FIRST_SEEN;
+    }
+    enum triplet_status status = (enum triplet_status)((-1 - number) % 4);
+    int64_t time = (-1 - number) / 4;
+    triplet->seconds = status == TRIPLET_PASSED_NOW ? req->now - time : time - req->now;
+    return status;
 }
 
 enum triplet_status triplet_try(struct postern_request *req, const struct options *options,
                                 struct triplet *triplet)
 {
-    struct postern_value sender = postern_text(triplet->sender);
-    struct postern_value recipient = postern_text(triplet->recipient);
     struct postern_value client = postern_text(triplet->client);
     struct postern_value now = postern_integer(req->now);
-    struct postern_value needed = postern_integer(options->auto_whitelist_after);
     struct postern_rows rows;
     enum postern_lookup result = postern_query(
         req, "iredapd", &try_triplet,
-        POSTERN_VALUES(sender, recipient, client, postern_text(triplet->sender_domain),
-                       postern_text(triplet->recipient_domain), now,
-                       postern_integer(req->now + options->block_expire),
-                       postern_integer(req->now + options->unauth_triplet_expire),
-                       /* the client */ client, now, needed, needed,
-                       /* this triplet */ sender, recipient, client, now,
-                       /* passing */ postern_integer(req->now + options->auth_triplet_expire),
-                       /* outcome */ now, now),
+        POSTERN_VALUES(
+            postern_text(triplet->sender), postern_text(triplet->recipient), client,
+            postern_text(triplet->sender_domain), postern_text(triplet->recipient_domain), now,
+            postern_integer(req->now + options->block_expire),
+            postern_integer(req->now + options->unauth_triplet_expire),
+            /* the client */ client, now, postern_integer(options->auto_whitelist_after - 1),
+            /* passing */ postern_integer(req->now + options->auth_triplet_expire)),
         &rows);
     if (result == POSTERN_FAILED)
         return TRIPLET_FAILED;
     if (result == POSTERN_NOT_FOUND)
         return TRIPLET_CLIENT_PASSED;
-    return status_of(options, postern_row_integer(&rows, 0, 0), triplet);
+    return status_of(req, options, postern_row_integer(&rows, 0, 0), triplet);
 }
 
 /* Bounded: what is left of a client that tried thousands of addresses expires soon anyway. */

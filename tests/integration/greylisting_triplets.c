@@ -363,7 +363,41 @@ static void locks_that_meet_fail_nobody(void)
     end();
 }
 
+/* --- how fast --- */
+
+static double rate_end;
+static size_t tried;
+
+static void try_new(void *arg)
+{
+    for (unsigned turn = 0; fiber_now() < rate_end; turn++) {
+        struct attempt attempt = attempt_at(NOW, NULL, RCPT);
+        attempt.triplet.client = postern_printf(attempt.request.arena, "192.0.%u.%u",
+                                                (unsigned)(uintptr_t)arg, turn % 256);
+        attempt.triplet.sender = postern_printf(attempt.request.arena, "s%u@a.example", turn);
+        CHECK(try(&attempt) == TRIPLET_FIRST_SEEN, "seen before");
+        tried++;
+        attempt_free(&attempt);
+    }
+    running--;
+}
+
+static void rate_of_new_triplets(void)
+{
+    double length = 5;
+    begin();
+    rate_end = fiber_now() + length;
+    for (running = 0; running < 32; running++)
+        CHECK(fiber_spawn(try_new, (void *)(uintptr_t)running), "no memory");
+    while (running > 0)
+        fiber_sleep(0.01, NEVER);
+    printf("%.0f new triplets a second by 32 fibers on %d connections\n", (double)tried / length,
+           (int)check_config.pool_size);
+    end();
+}
+
 const struct scenario triplet_scenarios[] = {
+    {"rate_of_new_triplets", rate_of_new_triplets},
     {"new_triplet_is_first_seen", new_triplet_is_first_seen},
     {"retry_before_block_expires_is_too_early", retry_before_block_expires_is_too_early},
     {"retry_after_block_expires_passes", retry_after_block_expires_passes},
