@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the C table of src/db/migration.h from files sql/DRIVER/NNN_name.sql."""
+"""Writes the C table of src/db/migration.h from files sql/DRIVER/DATABASE/NNN_name.sql."""
 
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 
@@ -16,22 +17,27 @@ def entry(path):
     match = re.fullmatch(r"(\d{3})_([a-z0-9_]+)\.sql", path.name)
     if match is None:
         sys.exit(f"{path}: the name should be NNN_name.sql")
-    version, name = int(match[1]), match[2]
-    return (path.parent.name, version, name, literal(path.read_text(encoding="ascii")))
+    driver, database = path.parts[-3:-1]
+    return (driver, database, int(match[1]), match[2], literal(path.read_text(encoding="ascii")))
 
 
 def check_versions(entries):
-    for driver in {e[0] for e in entries}:
-        versions = [e[1] for e in entries if e[0] == driver]
-        if versions != list(range(1, len(versions) + 1)):
-            sys.exit(f"sql/{driver}: versions are {versions}, not 1, 2, 3, ...")
+    """A version says the same of a database whatever its driver, so all drivers have all of them."""
+    versions = defaultdict(lambda: defaultdict(list))
+    for driver, database, version, *_ in entries:
+        versions[database][driver].append(version)
+    for database, drivers in versions.items():
+        newest = max(map(max, drivers.values()))
+        for driver, found in drivers.items():
+            if found != list(range(1, newest + 1)):
+                sys.exit(f"sql/{driver}/{database}: versions are {found}, not 1 to {newest}")
 
 
 def main(output, *paths):
     entries = sorted(entry(Path(path)) for path in paths)
     check_versions(entries)
-    rows = "\n".join(f'    {{"{driver}", {version}, "{name}",\n{sql}}},'
-                     for driver, version, name, sql in entries)
+    rows = "\n".join(f'    {{"{driver}", "{database}", {version}, "{name}",\n{sql}}},'
+                     for driver, database, version, name, sql in entries)
     Path(output).write_text(
         '#include "db/migration.h"\n\n'
         f"const struct migration migrations[] = {{\n{rows}\n}};\n\n"

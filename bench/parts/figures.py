@@ -9,7 +9,7 @@ from .process import answers, free_port, running, wait_for
 from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows
 from .servers import mariadb, postgresql
 
-SCHEMA = SOURCE / "sql/sqlite/001_iredapd.sql"
+SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
 SHORT_TAIL = ("<", 5)
 
 

@@ -59,10 +59,11 @@ struct postern_option {
 };
 
 /* .options = (const struct postern_option[]){ POSTERN_OPTION(...), ..., POSTERN_OPTIONS_END } */
-#define POSTERN_OPTION(kind, structure, field, fallback_text, help_text, ...)                      \
+/* `...` is the help text, and then what else is to be set (.choices, .minimum, .maximum). */
+#define POSTERN_OPTION(kind, structure, field, fallback_text, ...)                                 \
     {                                                                                              \
         .name = #field, .type = POSTERN_OPTION_##kind, .offset = offsetof(structure, field),       \
-        .fallback = fallback_text, .help = help_text, __VA_ARGS__                                  \
+        .fallback = fallback_text, .help = __VA_ARGS__                                             \
     }
 #define POSTERN_OPTIONS_END                                                                        \
     {                                                                                              \

@@ -21,7 +21,7 @@ const struct noun *const nouns[] = {
 const struct global_option global_options[] = {
     {{"config", "FILE", "the configuration, instead of " CONFIG_DEFAULT_PATH}, 'c'},
     {{"json", NULL, "print one JSON document instead of text"}, 0},
-    {{"timeout", "DURATION", "give up after that long (default: 10s)"}, 0},
+    {{"timeout", "DURATION", "give up after that long (default: 10s, db migrate: 10m)"}, 0},
     {{"help", NULL, "say what the command does"}, 'h'},
     {{"version", NULL, "print the version"}, 'V'},
     {{NULL}, 0},

@@ -16,6 +16,11 @@ const char *ctl_option(const struct ctl *ctl, const char *name)
     return option != NULL ? ctl->values[option - ctl->command->options] : NULL;
 }
 
+double ctl_patience(const struct ctl *ctl, int usual)
+{
+    return ctl->timeout > 0 ? (double)ctl->timeout : usual;
+}
+
 void ctl_complain(const char *format, ...)
 {
     struct buffer text = {0}, line = {0};

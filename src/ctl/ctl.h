@@ -15,7 +15,7 @@ struct ctl {
     const char **values; /* of command->options, in their order; NULL where not given */
     const char *config_path;
     bool json, help, version;
-    int64_t timeout; /* seconds */
+    int64_t timeout; /* seconds; 0 when it was not given */
 
     double deadline; /* of the whole command */
     struct config *config;
@@ -25,6 +25,10 @@ struct ctl {
 
 /* The option's value, "" for a switch that was given, NULL when it was not given. */
 const char *ctl_option(const struct ctl *ctl, const char *name);
+
+/* Seconds to wait: what --timeout says, else the usual. */
+#define CTL_TIMEOUT 10
+double ctl_patience(const struct ctl *ctl, int usual);
 
 /* One line on stderr; control characters in it are escaped. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,10 +1,13 @@
 /*
- * Postern makes the tables of iredapd, and of all that are SQLite files; vmail and amavisd on a
- * server belong to the mail system, which is only asked whether it answers.
+ * Postern makes the tables of iredapd, of all that are SQLite files, and of amavisd on a server
+ * that has none. vmail on a server is the mail system's: it is only looked at.
  */
 #include "ctl/nouns.h"
 #include "ctl/output.h"
+#include "runtime/fiber.h"
 #include <string.h>
+
+#define MIGRATION_TIMEOUT 600 /* seconds; tables of millions of rows are rebuilt */
 
 static const struct postern_statement SWITCH_ON = {
     .sql = "INSERT INTO greylisting (account, priority, sender, sender_priority, comment, active) "
@@ -13,23 +16,17 @@ static const struct postern_statement SWITCH_ON = {
              "(account, priority, sender, sender_priority, comment, active) "
              "VALUES ('@.', 0, '@.', 0, '', 1)"};
 
-static const struct postern_statement ANSWER = {.sql = "SELECT 1"};
-
 static const char *const state_names[] = {
-    [SCHEMA_READY] = "ready",
-    [SCHEMA_EMPTY] = "empty",
-    [SCHEMA_OLD] = "old",
-    [SCHEMA_NEWER] = "newer",
-    [SCHEMA_UNREACHABLE] = "unreachable",
+    [SCHEMA_READY] = "ready",       [SCHEMA_EMPTY] = "empty",
+    [SCHEMA_OLD] = "old",           [SCHEMA_INCOMPLETE] = "incomplete",
+    [SCHEMA_NEWER] = "newer",       [SCHEMA_UNREACHABLE] = "unreachable",
     [SCHEMA_UNUSABLE] = "unusable",
 };
 
 static const enum ctl_status state_statuses[] = {
-    [SCHEMA_READY] = CTL_DONE,
-    [SCHEMA_EMPTY] = CTL_NOTHING,
-    [SCHEMA_OLD] = CTL_NOTHING,
-    [SCHEMA_NEWER] = CTL_NOTHING,
-    [SCHEMA_UNREACHABLE] = CTL_UNREACHABLE,
+    [SCHEMA_READY] = CTL_DONE,           [SCHEMA_EMPTY] = CTL_NOTHING,
+    [SCHEMA_OLD] = CTL_NOTHING,          [SCHEMA_INCOMPLETE] = CTL_NOTHING,
+    [SCHEMA_NEWER] = CTL_NOTHING,        [SCHEMA_UNREACHABLE] = CTL_UNREACHABLE,
     [SCHEMA_UNUSABLE] = CTL_UNREACHABLE,
 };
 
@@ -38,9 +35,14 @@ static bool is_sqlite(const struct database_config *config)
     return strcmp(config->driver, "sqlite") == 0;
 }
 
-static bool is_ours(const struct database_config *config)
+static bool is_iredapd(const struct database_config *config)
 {
-    return is_sqlite(config) || strcmp(config->name, "iredapd") == 0;
+    return strcmp(config->name, "iredapd") == 0;
+}
+
+static struct schema_status check(struct ctl *ctl, const struct database_config *config)
+{
+    return schema_check(databases_find(&ctl->databases, config->name), config, ctl->deadline);
 }
 
 static const char *location(struct ctl *ctl, const struct database_config *config)
@@ -54,19 +56,6 @@ static const char *location(struct ctl *ctl, const struct database_config *confi
 
 /* --- status --- */
 
-static struct schema_status check(struct ctl *ctl, const struct database_config *config)
-{
-    struct db *db = databases_find(&ctl->databases, config->name);
-    if (is_ours(config))
-        return schema_check(db, config, ctl->deadline);
-    struct schema_status status = {.state = SCHEMA_READY};
-    struct db_query query = {&ANSWER, POSTERN_NO_VALUES, ctl->arena, ctl->deadline};
-    struct postern_rows rows;
-    if (db_query(db, &query, &rows, &status.error) == POSTERN_FAILED)
-        status.state = SCHEMA_UNREACHABLE;
-    return status;
-}
-
 static const struct column status_columns[] = {
     {"DATABASE", "database", COLUMN_TEXT}, {"DRIVER", "driver", COLUMN_TEXT},
     {"LOCATION", "location", COLUMN_TEXT}, {"VERSION", "version", COLUMN_INTEGER},
@@ -75,15 +64,21 @@ static const struct column status_columns[] = {
 };
 #define STATUS_COLUMNS (sizeof status_columns / sizeof status_columns[0])
 
+/* Tables that are the mail system's have none. */
+static struct postern_value version_value(const struct schema_status *schema, int version)
+{
+    bool none = schema->newest == 0 || (schema->state == SCHEMA_READY && schema->version == 0);
+    return none ? postern_null() : postern_integer(version);
+}
+
 static void status_row(struct ctl *ctl, const struct database_config *config,
                        const struct schema_status *schema, struct postern_value *row)
 {
-    bool ours = is_ours(config);
     *row++ = postern_text(config->name);
     *row++ = postern_text(config->driver);
     *row++ = postern_text(location(ctl, config));
-    *row++ = ours ? postern_integer(schema->version) : postern_null();
-    *row++ = ours ? postern_integer(schema->newest) : postern_null();
+    *row++ = version_value(schema, schema->version);
+    *row++ = version_value(schema, schema->newest);
     *row++ = postern_text(state_names[schema->state]);
     *row = schema->state == SCHEMA_READY
                ? postern_null()
@@ -92,12 +87,15 @@ static void status_row(struct ctl *ctl, const struct database_config *config,
 
 static enum ctl_status status(struct ctl *ctl)
 {
-    size_t count = ctl->config->databases_length;
-    struct postern_value *cells = postern_alloc(ctl->arena, count * STATUS_COLUMNS * sizeof *cells);
+    size_t most = ctl->config->databases_length, count = 0;
+    struct postern_value *cells = postern_alloc(ctl->arena, most * STATUS_COLUMNS * sizeof *cells);
     enum ctl_status worst = CTL_DONE;
-    for (size_t i = 0; i < count; i++) {
-        struct schema_status schema = check(ctl, &ctl->config->databases[i]);
-        status_row(ctl, &ctl->config->databases[i], &schema, cells + i * STATUS_COLUMNS);
+    for (size_t i = 0; i < most; i++) {
+        const struct database_config *config = &ctl->config->databases[i];
+        if (!config->configured)
+            continue;
+        struct schema_status schema = check(ctl, config);
+        status_row(ctl, config, &schema, cells + count++ * STATUS_COLUMNS);
         if (state_statuses[schema.state] > worst)
             worst = state_statuses[schema.state];
     }
@@ -107,17 +105,6 @@ static enum ctl_status status(struct ctl *ctl)
 }
 
 /* --- init, migrate --- */
-
-/* Several logical databases may be one file: only the first of them is worked on. */
-static bool is_repeated(const struct ctl *ctl, size_t index)
-{
-    const struct database_config *all = ctl->config->databases;
-    for (size_t i = 0; i < index; i++)
-        if (is_sqlite(&all[i]) && is_sqlite(&all[index]) &&
-            strcmp(all[i].path, all[index].path) == 0)
-            return true;
-    return false;
-}
 
 static enum ctl_status fail(const struct postern_error *error)
 {
@@ -135,8 +122,31 @@ static enum ctl_status refuse(const struct schema_status *schema)
 struct work {
     int applied; /* migrations */
     int version; /* the newest one */
-    bool old;    /* one is there, but not up to date */
+    bool old;    /* one is left that is not up to date */
 };
+
+static bool is_behind(const struct schema_status *schema)
+{
+    return schema->state == SCHEMA_OLD || schema->state == SCHEMA_INCOMPLETE;
+}
+
+static bool is_foreign(const struct schema_status *schema)
+{
+    return schema->newest == 0;
+}
+
+/* What is wrong with tables that are not ours is said, and keeps nobody from making those that are.
+ */
+static struct schema_status work_check(struct ctl *ctl, const struct database_config *config,
+                                       struct work *work)
+{
+    struct schema_status schema = check(ctl, config);
+    if (schema.newest > work->version)
+        work->version = schema.newest;
+    if (is_foreign(&schema) && schema.state != SCHEMA_READY)
+        ctl_complain("%s", schema.error.text);
+    return schema;
+}
 
 static enum ctl_status bring_up(struct ctl *ctl, const struct database_config *config,
                                 struct work *work)
@@ -144,7 +154,8 @@ static enum ctl_status bring_up(struct ctl *ctl, const struct database_config *c
     struct postern_error error = {{0}};
     int applied = 0;
     struct db *db = databases_find(&ctl->databases, config->name);
-    if (!schema_migrate(db, config, ctl->deadline, &applied, &error))
+    double deadline = fiber_now() + ctl_patience(ctl, MIGRATION_TIMEOUT);
+    if (!schema_migrate(db, config, deadline, &applied, &error))
         return fail(&error);
     work->applied += applied;
     return CTL_DONE;
@@ -163,35 +174,33 @@ static enum ctl_status init_one(struct ctl *ctl, const struct database_config *c
     struct postern_error error = {{0}};
     if (!schema_create_database(config, ctl->config->user, ctl->config->group, &error))
         return fail(&error);
-    struct schema_status schema = check(ctl, config);
-    work->version = schema.newest;
-    work->old = work->old || schema.state == SCHEMA_OLD;
-    if (schema.state == SCHEMA_READY || schema.state == SCHEMA_OLD)
+    struct schema_status schema = work_check(ctl, config, work);
+    work->old = work->old || is_behind(&schema);
+    if (schema.state == SCHEMA_READY || is_behind(&schema) || is_foreign(&schema))
         return CTL_DONE;
     if (schema.state != SCHEMA_EMPTY)
         return refuse(&schema);
     enum ctl_status done = bring_up(ctl, config, work);
-    bool greylists = strcmp(config->name, "iredapd") == 0 && ctl_option(ctl, "empty") == NULL;
+    bool greylists = is_iredapd(config) && ctl_option(ctl, "empty") == NULL;
     return done == CTL_DONE && greylists ? switch_on(ctl) : done;
 }
 
 static enum ctl_status migrate_one(struct ctl *ctl, const struct database_config *config,
                                    struct work *work)
 {
-    struct schema_status schema = check(ctl, config);
-    work->version = schema.newest;
-    if (schema.state == SCHEMA_READY)
+    struct schema_status schema = work_check(ctl, config, work);
+    if (schema.state == SCHEMA_READY || is_foreign(&schema))
         return CTL_DONE;
-    return schema.state == SCHEMA_OLD ? bring_up(ctl, config, work) : refuse(&schema);
+    return is_behind(&schema) ? bring_up(ctl, config, work) : refuse(&schema);
 }
 
 static enum ctl_status
-each_of_ours(struct ctl *ctl, struct work *work,
-             enum ctl_status (*one)(struct ctl *, const struct database_config *, struct work *))
+each_configured(struct ctl *ctl, struct work *work,
+                enum ctl_status (*one)(struct ctl *, const struct database_config *, struct work *))
 {
     enum ctl_status done = CTL_DONE;
     for (size_t i = 0; i < ctl->config->databases_length && done == CTL_DONE; i++)
-        if (is_ours(&ctl->config->databases[i]) && !is_repeated(ctl, i))
+        if (ctl->config->databases[i].configured)
             done = one(ctl, &ctl->config->databases[i], work);
     return done;
 }
@@ -199,9 +208,13 @@ each_of_ours(struct ctl *ctl, struct work *work,
 static enum ctl_status init(struct ctl *ctl)
 {
     struct work work = {0};
-    enum ctl_status done = each_of_ours(ctl, &work, init_one);
+    enum ctl_status done = each_configured(ctl, &work, init_one);
     if (done != CTL_DONE)
         return done;
+    if (work.old && work.applied > 0)
+        return output_change(ctl, work.applied,
+                             "initialised what was empty; another database is "
+                             "not up to date: run `posternctl db migrate`");
     if (work.old)
         return output_unchanged(ctl, "initialised already, but not up to date: run `posternctl db "
                                      "migrate`");
@@ -217,7 +230,7 @@ static enum ctl_status init(struct ctl *ctl)
 static enum ctl_status migrate(struct ctl *ctl)
 {
     struct work work = {0};
-    enum ctl_status done = each_of_ours(ctl, &work, migrate_one);
+    enum ctl_status done = each_configured(ctl, &work, migrate_one);
     if (done != CTL_DONE)
         return done;
     if (work.applied == 0)

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TIMEOUT 10 /* seconds */
-
 struct run {
     struct ctl *ctl;
     enum ctl_status status;
@@ -24,7 +22,7 @@ static enum ctl_status require_schema(struct ctl *ctl)
     struct db *db = databases_find(&ctl->databases, "iredapd");
     const struct database_config *config = config_database(ctl->config, "iredapd");
     struct schema_status schema = schema_check(db, config, ctl->deadline);
-    if (schema.state == SCHEMA_READY)
+    if (schema.state == SCHEMA_READY || schema.state == SCHEMA_OLD)
         return CTL_DONE;
     ctl_complain("%s", schema.error.text);
     return CTL_UNREACHABLE;
@@ -34,7 +32,7 @@ static void run_command(void *arg)
 {
     struct run *run = arg;
     struct ctl *ctl = run->ctl;
-    ctl->deadline = fiber_now() + (double)ctl->timeout;
+    ctl->deadline = fiber_now() + ctl_patience(ctl, CTL_TIMEOUT);
     if (ctl->config != NULL)
         databases_open(&ctl->databases, ctl->config);
     run->status = ctl->command->needs == NEEDS_DATABASE ? require_schema(ctl) : CTL_DONE;
@@ -90,8 +88,7 @@ static enum ctl_status write_output(const struct ctl *ctl, enum ctl_status statu
 int main(int count, char **arguments)
 {
     struct buffer out = {0};
-    struct ctl ctl = {
-        .arena = arena_new(), .config_path = CONFIG_DEFAULT_PATH, .timeout = TIMEOUT, .out = &out};
+    struct ctl ctl = {.arena = arena_new(), .config_path = CONFIG_DEFAULT_PATH, .out = &out};
     enum ctl_status status = perform(&ctl, count, arguments);
     status = write_output(&ctl, status);
     config_free(ctl.config);

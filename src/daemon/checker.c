@@ -51,18 +51,36 @@ static void check_rereading(struct check *check)
     free(errors);
 }
 
+/* What may well serve: tables that are usable as they are, or a server that comes back. */
+static bool may_serve(enum schema_state state)
+{
+    return state == SCHEMA_OLD || state == SCHEMA_UNREACHABLE;
+}
+
+static void check_drivers(struct check *check, const struct databases *databases)
+{
+    for (size_t i = 0; i < databases->count; i++) {
+        const char *name = db_name(databases->list[i]);
+        if (db_has_driver(databases->list[i]))
+            continue;
+        struct postern_error text;
+        postern_error_set(&text,
+                          "database %s: this build has no driver \"%s\": build Postern with it, or "
+                          "set another `driver`",
+                          name, config_database(check->config, name)->driver);
+        find(check, LOG_LEVEL_ERROR, text.text);
+    }
+}
+
 static void check_schema(struct check *check, struct databases *databases)
 {
     static const char name[] = "iredapd";
     struct schema_status status =
         schema_check(databases_find(databases, name), config_database(check->config, name),
                      fiber_now() + DATABASE_TIMEOUT);
-    if (status.state == SCHEMA_READY)
-        return;
-    struct postern_error text;
-    postern_error_set(&text, "database %s: %s", name, status.error.text);
-    find(check, status.state == SCHEMA_UNREACHABLE ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
-         text.text);
+    if (status.state != SCHEMA_READY)
+        find(check, may_serve(status.state) ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
+             status.error.text);
 }
 
 static void check_plugins(struct check *check, struct databases *databases)
@@ -82,7 +100,9 @@ static void check_main(void *arg)
     databases_open(&databases, check->config);
     if (check->reread)
         check_rereading(check);
-    check_schema(check, &databases);
+    check_drivers(check, &databases);
+    if (!check->failed)
+        check_schema(check, &databases);
     if (!check->failed)
         check_plugins(check, &databases);
     databases_close(&databases);

@@ -232,6 +232,11 @@ const char *db_name(const struct db *db)
     return db->config->name;
 }
 
+bool db_has_driver(const struct db *db)
+{
+    return db->driver != NULL;
+}
+
 void databases_open(struct databases *databases, const struct config *config)
 {
     *databases = (struct databases){0};

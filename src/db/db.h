@@ -36,6 +36,9 @@ void db_free(struct db *db);
 
 const char *db_name(const struct db *db);
 
+/* False when this build lacks the driver: no query can ever succeed. */
+bool db_has_driver(const struct db *db);
+
 /* FOUND when rows came back or were changed; FAILED with error set (and counted). */
 enum postern_lookup db_query(struct db *db, const struct db_query *query, struct postern_rows *rows,
                              struct postern_error *error);

@@ -1,4 +1,7 @@
-/* The files sql/DRIVER/NNN_name.sql, built in by scripts/embed_sql.py: by driver, then version. */
+/*
+ * The files sql/DRIVER/DATABASE/NNN_name.sql, built in by scripts/embed_sql.py: by driver, then
+ * database, then version.
+ */
 #ifndef POSTERN_DB_MIGRATION_H
 #define POSTERN_DB_MIGRATION_H
 
@@ -6,6 +9,7 @@
 
 struct migration {
     const char *driver;
+    const char *database;
     int version;
     const char *name;
     const char *sql;

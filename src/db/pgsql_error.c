@@ -144,6 +144,17 @@ static enum db_result ended_result(const struct db_connection *connection)
     return IS_STATE(connection, "57P01", "57P05") ? DB_LOST_UNSENT : DB_LOST;
 }
 
+/* The detail says which view, which key. */
+static void reason_set(struct postern_error *error, const char *place, const PGresult *result,
+                       const char *remedy)
+{
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    struct postern_error reason;
+    postern_error_set(&reason, detail != NULL ? "%.250s (%.150s)" : "%.250s", message, detail);
+    message_set(error, place, reason.text, remedy);
+}
+
 enum db_result pgsql_failure(struct db_connection *connection, const PGresult *result,
                              struct postern_error *error)
 {
@@ -152,8 +163,7 @@ enum db_result pgsql_failure(struct db_connection *connection, const PGresult *r
     if (state == NULL)
         return pgsql_lost(connection, error);
     sqlstate_set(connection, state);
-    message_set(error, connection->place, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
-                REMEDY(statement_remedies, state));
+    reason_set(error, connection->place, result, REMEDY(statement_remedies, state));
     if (severity != NULL && strcmp(severity, "ERROR") != 0) {
         connection->ended = true;
         return ended_result(connection);

@@ -11,92 +11,95 @@
 
 #include "db/migration.h"
 #include "db/schema_file.h"
+#include "db/schema_tables.h"
 #include "runtime/clock.h"
 #include "runtime/fiber.h"
-#include "util/arena.h"
 #include "util/buffer.h"
 #include <inttypes.h>
 #include <string.h>
 
-static const struct postern_statement tables_of_ours = {
-    .sqlite = "SELECT name FROM sqlite_master WHERE type = 'table' "
-              "AND name IN ('postern_schema', 'greylisting')",
-    .mysql = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() "
-             "AND table_name IN ('postern_schema', 'greylisting')"};
-static const struct postern_statement newest_applied = {
-    .sql = "SELECT COALESCE(MAX(version), 0) FROM postern_schema"};
+static bool is_for(const struct migration *migration, const struct database_config *config)
+{
+    return strcmp(migration->driver, config->driver) == 0 &&
+           strcmp(migration->database, config->name) == 0;
+}
 
-/* What the database holds. */
-struct found {
-    bool ours; /* some of our tables, maybe an iRedAPD's */
-    int version;
-};
-
-static int newest_known(const char *driver)
+/* 0 for tables that are not ours to make. */
+static int newest_known(const struct database_config *config)
 {
     int newest = 0;
     for (size_t i = 0; i < migrations_count; i++)
-        if (strcmp(migrations[i].driver, driver) == 0)
+        if (is_for(&migrations[i], config))
             newest = migrations[i].version;
     return newest;
 }
 
-static bool find_version(struct db *db, struct postern_arena *arena, double deadline,
-                         struct found *found, struct postern_error *error)
-{
-    struct postern_rows rows;
-    struct db_query tables = {&tables_of_ours, POSTERN_NO_VALUES, arena, deadline};
-    enum postern_lookup lookup = db_query(db, &tables, &rows, error);
-    bool versioned = false;
-    *found = (struct found){.ours = lookup == POSTERN_FOUND};
-    for (size_t i = 0; i < rows.count; i++)
-        versioned |= strcmp(postern_row_text(&rows, i, 0), "postern_schema") == 0;
-    if (!versioned)
-        return lookup != POSTERN_FAILED;
+/* --- looking --- */
 
-    struct db_query version = {&newest_applied, POSTERN_NO_VALUES, arena, deadline};
-    if (db_query(db, &version, &rows, error) != POSTERN_FOUND)
-        return false;
-    found->version = (int)postern_row_integer(&rows, 0, 0);
-    return true;
-}
-
-static bool schema_find(struct db *db, double deadline, struct found *found,
-                        struct postern_error *error)
+static bool is_newer(const struct database_config *config, const struct schema_found *found,
+                     int newest, struct postern_error *error)
 {
-    struct postern_arena *arena = arena_new();
-    bool good = find_version(db, arena, deadline, found, error);
-    arena_free(arena);
-    return good;
-}
-
-static bool is_newer(struct db *db, int version, int newest, struct postern_error *error)
-{
-    if (version <= newest)
+    if (found->version <= newest)
         return false;
     postern_error_set(error,
                       "database %s: its tables are of version %d, and this Postern knows those up "
                       "to %d: run the Postern that made them, or a newer one",
-                      db_name(db), version, newest);
+                      config->name, found->version, newest);
     return true;
 }
 
-static enum schema_state state_of(struct db *db, const struct found *found, int newest,
-                                  struct postern_error *error)
+static enum schema_state state_of_foreign(const struct database_config *config,
+                                          const struct schema_found *found,
+                                          struct postern_error *error)
 {
-    if (!found->ours) {
-        postern_error_set(error, "database %s has none of the tables: run `posternctl db init`",
-                          db_name(db));
-        return SCHEMA_EMPTY;
-    }
-    if (is_newer(db, found->version, newest, error))
-        return SCHEMA_NEWER;
-    if (found->version == newest)
+    if (found->lacking[0] == '\0')
         return SCHEMA_READY;
     postern_error_set(error,
-                      "database %s: its tables are of version %d, and this Postern needs %d: run "
-                      "`posternctl db migrate`",
-                      db_name(db), found->version, newest);
+                      "database %s: it has no %s: these tables are the mail system's, and Postern "
+                      "never makes them; see that `name` is the right database",
+                      config->name, found->lacking);
+    return found->any ? SCHEMA_UNUSABLE : SCHEMA_EMPTY;
+}
+
+static enum schema_state state_of_incomplete(const struct database_config *config,
+                                             const struct schema_found *found, int newest,
+                                             struct postern_error *error)
+{
+    bool old = found->version < newest;
+    postern_error_set(error, "database %s: it has no %s: %s", config->name, found->lacking,
+                      old ? "run `posternctl db migrate`" : "restore it from a backup");
+    return old ? SCHEMA_INCOMPLETE : SCHEMA_UNUSABLE;
+}
+
+/* Tables of the mail system that are all there are as good as ours. */
+static bool is_of_mail_system(const struct database_config *config,
+                              const struct schema_found *found)
+{
+    return strcmp(config->name, "iredapd") != 0 && found->version == 0;
+}
+
+static enum schema_state state_of(const struct database_config *config,
+                                  const struct schema_found *found, int newest,
+                                  struct postern_error *error)
+{
+    if (newest == 0)
+        return state_of_foreign(config, found, error);
+    if (is_newer(config, found, newest, error))
+        return SCHEMA_NEWER;
+    if (!found->any) {
+        postern_error_set(error, "database %s: it has none of the tables: run `posternctl db init`",
+                          config->name);
+        return SCHEMA_EMPTY;
+    }
+    if (found->lacking[0] != '\0')
+        return state_of_incomplete(config, found, newest, error);
+    if (found->version == newest || is_of_mail_system(config, found))
+        return SCHEMA_READY;
+    postern_error_set(error,
+                      "database %s: its tables are of version %d%s, and this Postern makes version "
+                      "%d: they can be used, and `posternctl db migrate` brings them up to date",
+                      config->name, found->version, found->version == 0 ? " (iRedAPD's)" : "",
+                      newest);
     return SCHEMA_OLD;
 }
 
@@ -114,21 +117,26 @@ static enum schema_state state_of_failure(const struct database_config *config, 
 struct schema_status schema_check(struct db *db, const struct database_config *config,
                                   double deadline)
 {
-    struct schema_status status = {.newest = newest_known(config->driver)};
+    struct schema_status status = {.newest = newest_known(config)};
+    struct postern_error cause;
     if (is_sqlite(config)) {
-        status.state = schema_file_check(config, &status.error);
-        if (status.state != SCHEMA_READY)
+        status.state = schema_file_check(config, &cause);
+        if (status.state != SCHEMA_READY) {
+            postern_error_set(&status.error, "database %s: %s", db_name(db), cause.text);
             return status;
+        }
     }
-    struct found found;
+    struct schema_found found;
     if (!schema_find(db, deadline, &found, &status.error)) {
         status.state = state_of_failure(config, deadline);
         return status;
     }
     status.version = found.version;
-    status.state = state_of(db, &found, status.newest, &status.error);
+    status.state = state_of(config, &found, status.newest, &status.error);
     return status;
 }
+
+/* --- migrating --- */
 
 static bool commits_tables(const struct migration *migration)
 {
@@ -138,16 +146,18 @@ static bool commits_tables(const struct migration *migration)
 static void script_claim(struct buffer *script, const struct migration *migration)
 {
     buffer_printf(script,
-                  "INSERT INTO postern_schema (version, applied) VALUES (%d, %" PRId64 ");\n",
-                  migration->version, clock_wall());
+                  "INSERT INTO postern_schema (name, version, applied) VALUES ('%s', %d, %" PRId64
+                  ");\n",
+                  migration->database, migration->version, clock_wall());
 }
 
 static bool migration_run(struct db *db, const struct migration *migration, double deadline,
                           struct postern_error *error)
 {
     struct buffer script = {0};
-    buffer_text(&script, "CREATE TABLE IF NOT EXISTS postern_schema ("
-                         "version INTEGER NOT NULL PRIMARY KEY, applied BIGINT NOT NULL);\n");
+    buffer_text(&script, "CREATE TABLE IF NOT EXISTS postern_schema (name VARCHAR(20) NOT NULL, "
+                         "version INTEGER NOT NULL, applied BIGINT NOT NULL, "
+                         "PRIMARY KEY (name, version));\n");
     if (!commits_tables(migration))
         script_claim(&script, migration);
     buffer_text(&script, migration->sql);
@@ -166,32 +176,30 @@ static bool migration_apply(struct db *db, const struct migration *migration, do
         ++*applied;
         return true;
     }
-    struct found found;
+    struct schema_found found;
     struct postern_error ignored;
     if (schema_find(db, deadline, &found, &ignored) && found.version >= migration->version)
         return true;
     struct postern_error cause = *error;
-    return postern_error_set(error, "migration %03d_%s: %.400s", migration->version,
-                             migration->name, cause.text);
+    return postern_error_set(error, "migration %s/%03d_%s: %.360s. %s", migration->database,
+                             migration->version, migration->name, cause.text,
+                             commits_tables(migration)
+                                 ? "What was done until then stays, and does no harm: remove the "
+                                   "cause and run it again"
+                                 : "Nothing was changed: remove the cause and run it again");
 }
 
 bool schema_migrate(struct db *db, const struct database_config *config, double deadline,
                     int *applied, struct postern_error *error)
 {
+    struct schema_found found;
     *applied = 0;
-    int newest = newest_known(config->driver);
-    if (newest == 0)
-        return postern_error_set(error, "database %s: this build has no tables for driver \"%s\"",
-                                 db_name(db), config->driver);
-    struct found found;
-    if (!schema_find(db, deadline, &found, error) || is_newer(db, found.version, newest, error))
+    if (!schema_find(db, deadline, &found, error) ||
+        is_newer(config, &found, newest_known(config), error))
         return false;
-    for (size_t i = 0; i < migrations_count; i++) {
-        const struct migration *migration = &migrations[i];
-        if (strcmp(migration->driver, config->driver) != 0 || migration->version <= found.version)
-            continue;
-        if (!migration_apply(db, migration, deadline, applied, error))
+    for (size_t i = 0; i < migrations_count; i++)
+        if (is_for(&migrations[i], config) && migrations[i].version > found.version &&
+            !migration_apply(db, &migrations[i], deadline, applied, error))
             return false;
-    }
     return true;
 }

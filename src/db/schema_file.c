@@ -57,9 +57,14 @@ enum schema_state schema_file_check(const struct database_config *config,
     struct stat status;
     if (!folder_of(config->path, folder, error))
         return SCHEMA_UNUSABLE;
-    if (stat(config->path, &status) != 0 && errno == ENOENT) {
+    bool seen = stat(config->path, &status) == 0;
+    if (!seen && errno == ENOENT) {
         postern_error_set(error, "%s does not exist: run `posternctl db init`", config->path);
         return SCHEMA_EMPTY;
+    }
+    if (seen && !S_ISREG(status.st_mode)) {
+        postern_error_set(error, "%s is not a file: give the file's name as `path`", config->path);
+        return SCHEMA_UNUSABLE;
     }
     bool good =
         may_use(config->path, R_OK | W_OK, "give the file to that user, or run as its owner",

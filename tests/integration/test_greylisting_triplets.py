@@ -3,6 +3,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -68,7 +69,7 @@ def program():
 
 @pytest.fixture(scope="module", params=KINDS)
 def database(request):
-    """The parameters of the program that reach it."""
+    """The server, with the program's parameters that reach it."""
     server, more = KINDS[request.param]
     if not server.is_installed():
         pytest.skip(f"there is no server for {request.param} here")
@@ -76,12 +77,28 @@ def database(request):
     running.create_database(DATABASE)
     section = {**running.section(DATABASE), **more, "pool_size": 8}
     section["dbname"] = section.pop("name", DATABASE)
-    yield [f"{key}={value}" for key, value in section.items()]
+    running.parameters = [f"{key}={value}" for key, value in section.items()]
+    yield running
     running.remove()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_triplet(program, database, scenario):
-    done = subprocess.run([program, *database, "deadline=30", scenario], timeout=90, text=True,
+    done = subprocess.run([program, *database.parameters, "deadline=30", scenario], timeout=90, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ended_sessions_fail_no_triplet(program, database):
+    if isinstance(database, SQLite):
+        pytest.skip("a file has no sessions")
+    load = subprocess.Popen([program, *database.parameters, "deadline=20", "rate_of_new_triplets"],
+                            stdout=subprocess.PIPE, text=True)
+    assert load.stdout.readline() == "ready\n"
+    ended = 0
+    for _ in range(4):
+        time.sleep(1)  # a pace, not a wait
+        ended += database.terminate_connections(DATABASE)
+    output, _ = load.communicate(timeout=30)
+    assert load.returncode == 0, output
+    assert ended > 8

@@ -280,7 +280,8 @@ def test_plugin_outside_the_tree_is_built_with_one_line_and_answers(
 
 
 def test_options_of_a_foreign_plugin_are_read_from_the_config(postern, folder, installed_headers):
-    build_plugin("with_options", OPTIONS_PLUGIN, folder, *installed_headers)
+    build_plugin("with_options", OPTIONS_PLUGIN, folder, "-std=c11", "-Wall", "-Wextra", "-pedantic",
+                 "-Werror", *installed_headers)
     daemon = postern(plugins=["with_options"], plugin_dir=folder,
                      options={"with_options": {"word": "yes", "limit": "1h"}})
     assert daemon.ask(rcpt()) == "REJECT yes 3600"

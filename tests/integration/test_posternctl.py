@@ -360,7 +360,7 @@ def test_status_of_an_unusable_database_is_unreachable(new_site):
 
 
 def make_old(site):
-    site.sql("DELETE FROM postern_schema WHERE version > 1")
+    site.sql("DELETE FROM postern_schema")
 
 
 def test_migrate_brings_an_old_database_up_to_date(site):
@@ -368,7 +368,7 @@ def test_migrate_brings_an_old_database_up_to_date(site):
     run = site("db", "status")
     assert run.returncode == NOTHING
     assert "posternctl db migrate" in run.stdout
-    assert site("greylist", "list").returncode == UNREACHABLE
+    assert site.json("greylist", "list") == []
     assert site.json("db", "migrate")["changed"] > 0
     assert site.good("db", "status")
     assert site.json("db", "migrate")["changed"] == 0
@@ -387,7 +387,7 @@ def test_migrate_of_a_missing_database_asks_for_init(new_site):
 
 
 def test_database_of_a_newer_version_is_left_alone(site):
-    site.sql("INSERT INTO postern_schema (version, applied) VALUES (900, 0)")
+    site.sql("INSERT INTO postern_schema VALUES ('iredapd', 900, 0)")
     assert site("db", "status").returncode == NOTHING
     assert site("db", "migrate").returncode == NOTHING
     assert site("db", "init").returncode == NOTHING

@@ -2,6 +2,7 @@
 import random
 import resource
 import socket
+import threading
 
 import pytest
 
@@ -227,6 +228,25 @@ def test_client_that_never_reads_does_not_hold_up_others(daemon):
                 break
         for _ in range(50):
             assert daemon.ask(rcpt(**NULL_SENDER)) == REJECTED
+
+
+def test_client_that_pipelines_thousands_of_requests_does_not_hold_up_others(postern):
+    daemon = postern(plugins=["reject_null_sender"], workers=1)
+    many = 15000
+    with daemon.policy() as other, daemon.policy() as greedy:
+        other.rcpt()
+        sender = threading.Thread(
+            target=greedy.send, args=(b"request=smtpd_access_policy\n\n" * many,))
+        sender.start()
+        greedy.read_action()
+        other.rcpt(sender="patient@sender.example")
+        for _ in range(many - 1):
+            greedy.read_action()
+        sender.join()
+    lines = daemon.log_requests()
+    turn, = [number for number, line in enumerate(lines)
+             if line["sender"] == "patient@sender.example"]
+    assert turn < many * 3 / 4
 
 
 def test_client_of_one_byte_at_a_time_is_answered_and_holds_nobody_up(daemon):

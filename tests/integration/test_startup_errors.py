@@ -132,9 +132,23 @@ def test_file_that_is_no_database_names_the_path(refused, folder):
     assert str(path) in line
 
 
+def test_folder_as_a_database_names_the_path(refused, folder):
+    line = refused(set_database_path(folder))
+    assert line == f"database iredapd: {folder} is not a file: give the file's name as `path`"
+
+
+@pytest.mark.parametrize("name", ["iredapd", "amavisd"])
+def test_driver_that_is_not_built_in_is_refused(refused, name):
+    def prepare(daemon):
+        daemon.sections[f'database "{name}"'] = {"driver": "mysql", "name": "postern"}
+        daemon.write_config()
+    line = refused(prepare)
+    assert line.startswith(f'database {name}: this build has no driver "mysql": ')
+
+
 def test_database_of_a_newer_postern_is_refused(refused):
     line = refused(lambda daemon: daemon.database.execute(
-        "INSERT INTO postern_schema (version, applied) VALUES (9999, 0)"))
+        "INSERT INTO postern_schema VALUES ('iredapd', 9999, 0)"))
     assert "newer" in line
 
 

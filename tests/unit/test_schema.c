@@ -69,6 +69,23 @@ static void database_is_made_from_nothing_and_a_second_migration_does_nothing(vo
     in_fiber(from_nothing, NULL);
 }
 
+/* Three logical databases in the one file. */
+static void migrate_all(void)
+{
+    static const char *const names[] = {"vmail", "amavisd", "iredapd"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct database_config config = file_config;
+        int applied;
+        config.name = names[i];
+        struct db *own = db_new(&config);
+        assert_int_equal(schema_check(own, &config, soon()).state, SCHEMA_EMPTY);
+        assert_true(schema_migrate(own, &config, soon(), &applied, &error));
+        assert_int_equal(applied, 1);
+        assert_int_equal(schema_check(own, &config, soon()).state, SCHEMA_READY);
+        db_free(own);
+    }
+}
+
 #define COUNT(table) "SELECT count(*) FROM " table
 
 static void use_tables(void *arg)
@@ -100,8 +117,8 @@ static void use_tables(void *arg)
         COUNT("outbound_wblist"),
     };
     create();
+    migrate_all();
     db = db_new(&file_config);
-    migrate();
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         assert_int_equal(ask_integer(db, counts[i]), 0);
     ask_integer(db, "INSERT INTO throttle (account, kind, period) VALUES ('@.', 'inbound', 60) "
@@ -153,7 +170,7 @@ static void two_processes_that_migrate_at_once_both_succeed(void **state)
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status) + applied_here, 3);
+        assert_int_equal(WEXITSTATUS(status) + applied_here, 1);
         file_remove();
     }
 }
@@ -164,11 +181,12 @@ static void meet_other_versions(void *arg)
     create();
     db = db_new(&file_config);
     migrate();
-    assert_true(db_script(db, "DELETE FROM postern_schema WHERE version = 3", soon(), &error));
+    assert_true(db_script(db, "DELETE FROM postern_schema", soon(), &error));
     assert_int_equal(state_now(), SCHEMA_OLD);
     assert_non_null(strstr(error.text, "posternctl db migrate"));
     assert_int_equal(migrate(), 1);
-    assert_true(db_script(db, "INSERT INTO postern_schema VALUES (999, 0)", soon(), &error));
+    const char *later = "INSERT INTO postern_schema VALUES ('iredapd', 999, 0)";
+    assert_true(db_script(db, later, soon(), &error));
     assert_int_equal(state_now(), SCHEMA_NEWER);
     assert_non_null(strstr(error.text, "999"));
     int applied;
@@ -183,6 +201,52 @@ static void older_version_is_migrated_and_a_newer_refused(void **state)
     in_fiber(meet_other_versions, NULL);
 }
 
+static void meet_lacking_tables(void *arg)
+{
+    (void)arg;
+    create();
+    db = db_new(&file_config);
+    migrate();
+    assert_true(db_script(db, "DELETE FROM postern_schema; DROP TABLE greylisting_whitelists",
+                          soon(), &error));
+    assert_int_equal(state_now(), SCHEMA_INCOMPLETE);
+    assert_non_null(strstr(error.text, "greylisting_whitelists"));
+    assert_non_null(strstr(error.text, "posternctl db migrate"));
+    assert_int_equal(migrate(), 1);
+    assert_int_equal(state_now(), SCHEMA_READY);
+    assert_true(db_script(db,
+                          "DELETE FROM postern_schema; DROP TABLE greylisting;"
+                          "CREATE TABLE greylisting (account, sender)",
+                          soon(), &error));
+    assert_int_equal(state_now(), SCHEMA_INCOMPLETE);
+    assert_non_null(strstr(error.text, "a unique key of greylisting (account,sender)"));
+    db_free(db);
+}
+
+static void what_an_old_database_lacks_is_named_and_migrated(void **state)
+{
+    (void)state;
+    in_fiber(meet_lacking_tables, NULL);
+}
+
+static void meet_lost_table(void *arg)
+{
+    (void)arg;
+    create();
+    db = db_new(&file_config);
+    migrate();
+    assert_true(db_script(db, "DROP TABLE greylisting", soon(), &error));
+    assert_int_equal(state_now(), SCHEMA_UNUSABLE);
+    assert_non_null(strstr(error.text, "restore"));
+    db_free(db);
+}
+
+static void table_lost_after_migration_is_to_be_restored(void **state)
+{
+    (void)state;
+    in_fiber(meet_lost_table, NULL);
+}
+
 static void meet_broken_migration(void *arg)
 {
     (void)arg;
@@ -192,7 +256,7 @@ static void meet_broken_migration(void *arg)
         db_script(db, "CREATE TABLE smtp_sessions (x); CREATE TABLE kept (x);", soon(), &error));
     int applied;
     assert_false(schema_migrate(db, &file_config, soon(), &applied, &error));
-    assert_non_null(strstr(error.text, "001_iredapd"));
+    assert_non_null(strstr(error.text, "iredapd/001_tables"));
     assert_int_equal(applied, 0);
     assert_int_equal(ask_integer(db, "SELECT count(*) FROM sqlite_master WHERE type = 'table' "
                                      "AND name NOT LIKE 'sqlite%'"),
@@ -300,6 +364,8 @@ int main(void)
         TEST(all_tables_are_there_and_counters_go_with_their_throttle),
         TEST(two_processes_that_migrate_at_once_both_succeed),
         TEST(older_version_is_migrated_and_a_newer_refused),
+        TEST(what_an_old_database_lacks_is_named_and_migrated),
+        TEST(table_lost_after_migration_is_to_be_restored),
         TEST(failed_migration_leaves_nothing_behind),
         TEST(file_or_folder_without_rights_is_unusable_and_named),
         TEST(file_of_another_kind_is_unusable),

@@ -1,5 +1,5 @@
 -- Accounts, as the vmail database of an iRedMail installation has them: the part that Postern
--- asks for, so that one file can serve all three databases.
+-- asks for.
 
 CREATE TABLE IF NOT EXISTS domain (
     domain VARCHAR(255) NOT NULL PRIMARY KEY,
