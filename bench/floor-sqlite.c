@@ -6,13 +6,14 @@
  * synchronous=NORMAL as Postern has it; no checkpoint is made while it is measured. The
  * locking is the one that several processes need, because Postern's workers need it too.
  */
+#include "triplet.h"
+
 #include <getopt.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,28 +72,20 @@ static void database_open(const char *path)
             "PRAGMA temp_store = MEMORY;");
 }
 
-static void bind(sqlite3_stmt *statement, int number, const char *text, int length)
+static void bind(sqlite3_stmt *statement, int number, const char *text)
 {
-    sqlite3_bind_text(statement, number, text, length, SQLITE_STATIC);
+    sqlite3_bind_text(statement, number, text, -1, SQLITE_STATIC);
 }
 
-/* As postern-load's first-seen: a new sender and client, 4096 domains, 256 recipients. */
 static void upsert_new(sqlite3_stmt *statement, uint64_t number, int64_t now)
 {
-    char sender[64], recipient[64], client[64];
-    int sender_length = snprintf(sender, sizeof sender, "n%016llx@d%03x.example",
-                                 (unsigned long long)number, (unsigned)(number & 0xfff));
-    int recipient_length =
-        snprintf(recipient, sizeof recipient, "user%02x@example.com", (unsigned)(number & 0xff));
-    int client_length =
-        snprintf(client, sizeof client, "%u.%u.%u.%u", 128 + (unsigned)(number / 3375000 % 64),
-                 100 + (unsigned)(number / 22500 % 150), 100 + (unsigned)(number / 150 % 150),
-                 100 + (unsigned)(number % 150));
-    bind(statement, 1, sender, sender_length);
-    bind(statement, 2, recipient, recipient_length);
-    bind(statement, 3, client, client_length);
-    bind(statement, 4, strchr(sender, '@') + 1, -1);
-    bind(statement, 5, "example.com", -1);
+    struct triplet triplet;
+    triplet_make(&triplet, number);
+    bind(statement, 1, triplet.sender);
+    bind(statement, 2, triplet.recipient);
+    bind(statement, 3, triplet.client);
+    bind(statement, 4, triplet.sender_domain);
+    bind(statement, 5, TRIPLET_RECIPIENT_DOMAIN);
     sqlite3_bind_int64(statement, 6, now);
     if (sqlite3_step(statement) != SQLITE_ROW || sqlite3_step(statement) != SQLITE_DONE)
         die("upsert");

@@ -1,0 +1,93 @@
+"""Postern: two workers that greylist everybody."""
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+
+from .build import program
+from .errors import BenchError
+from .process import answers, free_port, resident_kb, running, wait_for, worker_pids
+
+WORKERS = 2
+
+CONFIG = """\
+user = "{user}"
+group = "{group}"
+workers = {workers}
+listen = {{"{listen}"}}
+pid_file = "{folder}/posternd.pid"
+plugin_dir = "{build}/plugins"
+log {{ target = "stderr" level = "info" }}
+metrics {{ listen = "127.0.0.1:{metrics_port}" }}
+database "iredapd" {{ {database} }}
+plugins = {{"reject_null_sender", "greylisting"}}
+"""
+
+
+class Postern:
+    def __init__(self, address, master):
+        self.address, self.master = address, master
+
+    def workers(self):
+        return worker_pids(self.master)
+
+    def is_up(self):
+        return len(self.workers()) == WORKERS and answers(self.address)
+
+    def resident_kb(self):
+        return [resident_kb(pid) for pid in self.workers()]
+
+
+def daemon_account():
+    """Root gives the daemon an account without rights; anybody else runs it as themselves."""
+    if os.geteuid() == 0:
+        return "nobody", "nogroup"
+    account = pwd.getpwuid(os.geteuid())
+    return account.pw_name, str(account.pw_gid)
+
+
+def section_text(section):
+    """A dictionary as what a `database` section holds."""
+    return " ".join(f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"'
+                    for key, value in section.items())
+
+
+def write_config(build, folder, listen, section):
+    user, group = daemon_account()
+    if os.geteuid() == 0:
+        shutil.chown(folder, user, group)
+    path = folder / "postern.conf"
+    path.write_text(CONFIG.format(user=user, group=group, workers=WORKERS, listen=listen,
+                                  folder=folder, build=build, database=section_text(section),
+                                  metrics_port=free_port()))
+    return path
+
+
+def control(build, config, *command):
+    done = subprocess.run([program(build, "src/posternctl"), "-c", config, *command],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"posternctl {' '.join(command)}: {done.stderr or done.stdout}")
+
+
+@contextlib.contextmanager
+def posternd(build, folder, section):
+    """On the database that the section describes, with its tables made."""
+    address = f"127.0.0.1:{free_port()}"
+    config = write_config(build, folder, address, section)
+    control(build, config, "db", "init")
+    log = folder / "posternd.log"
+    with open(log, "w", encoding="utf-8") as stderr, \
+            running([program(build, "src/posternd"), "-f", "-c", config],
+                    stdout=stderr, stderr=stderr) as process:
+        postern = Postern(address, process.pid)
+        wait_for(postern.is_up, process, "posternd", log)
+        yield postern
+
+
+@contextlib.contextmanager
+def posternd_on_sqlite(build, folder):
+    section = {"driver": "sqlite", "path": folder / "postern.db"}
+    with posternd(build, folder, section) as postern:
+        yield postern

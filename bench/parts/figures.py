@@ -1,0 +1,105 @@
+"""The figures: what is measured, and the rows that it makes."""
+import contextlib
+import functools
+
+from .build import SOURCE, measured, program
+from .daemon import WORKERS, posternd, posternd_on_sqlite
+from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
+from .process import answers, free_port, running, wait_for
+from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows
+from .servers import mariadb, postgresql
+
+SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
+SHORT_TAIL = ("<", 5)
+
+
+class Plan:
+    """Of one figure: where, in a folder of its own, and for how long."""
+
+    def __init__(self, build, folder, arguments):
+        self.build, self.folder = build, folder
+        self.seconds, self.rounds = arguments.seconds, arguments.rounds
+        self.pool_size = arguments.pool_size
+
+    def load(self, address, mix, expected):
+        return load(self.build, address, mix, self.seconds, expected)
+
+    def compare(self, floor, postern):
+        """Rounds of both in turn."""
+        return measure_rounds({"floor": floor, "postern": postern}, self.rounds)
+
+
+def measure_memory(plan):
+    """A worker as it starts, and what a connection adds to warm ones."""
+    with posternd_on_sqlite(plan.build, plan.folder) as postern:
+        idle_kb = max(postern.resident_kb())
+        load(plan.build, postern.address, "first-seen", 0.5, "defer")
+        before = sum(postern.resident_kb())
+        with idle_connections(plan.build, postern.address):
+            after = sum(postern.resident_kb())
+    memory = {"idle_worker_kb": idle_kb, "connection_kb": (after - before) / IDLE_CONNECTIONS}
+    return memory, memory_rows(memory)
+
+
+def measure_fibers(plan):
+    fibers = measured([program(plan.build, "bench/bench-fiber")])
+    return fibers, fiber_rows(fibers)
+
+
+@contextlib.contextmanager
+def floor_epoll(build):
+    address = f"127.0.0.1:{free_port()}"
+    command = [program(build, "bench/floor-epoll"), "-a", address, "-p", str(WORKERS)]
+    with running(command) as process:
+        wait_for(lambda: answers(address), process, "floor-epoll")
+        yield address
+
+
+def measure_dunno(plan):
+    with floor_epoll(plan.build) as floor, \
+            posternd_on_sqlite(plan.build, plan.folder) as postern:
+        results = plan.compare(lambda: plan.load(floor, "dunno", "dunno"),
+                               lambda: plan.load(postern.address, "dunno", "dunno"))
+    rows = load_rows("dunno", "epoll floor", results, 0.6, tail_goal=SHORT_TAIL)
+    return results, rows + floor_latency_rows("epoll floor", results)
+
+
+def measure_floor_sqlite(plan):
+    path = plan.folder / "floor.db"
+    result = measured([program(plan.build, "bench/floor-sqlite"), "-d", str(plan.seconds), SCHEMA,
+                       path])
+    for leftover in plan.folder.glob("floor.db*"):
+        leftover.unlink()
+    return result
+
+
+def measure_sqlite(plan):
+    with posternd_on_sqlite(plan.build, plan.folder) as postern:
+        results = plan.compare(lambda: measure_floor_sqlite(plan),
+                               lambda: plan.load(postern.address, "first-seen", "defer"))
+    return results, load_rows("first-seen (SQLite)", "SQLite floor", results, 0.25,
+                              tail_goal=SHORT_TAIL)
+
+
+def measure_server(started, name, plan):
+    with started(plan.build) as server, \
+            posternd(plan.build, plan.folder, server.section(plan.pool_size)) as postern:
+
+        def measure_postern():
+            server.empty()
+            return plan.load(postern.address, "first-seen", "defer")
+
+        results = plan.compare(lambda: server.measure_floor(plan.seconds), measure_postern)
+    rows = load_rows(f"first-seen ({name})", f"{name} floor", results, 0.5)
+    return results, rows + floor_latency_rows(f"{name} floor", results)
+
+
+# By the name that --only takes, each a function of a Plan that returns results and rows.
+FIGURES = {
+    "dunno": measure_dunno,
+    "sqlite": measure_sqlite,
+    "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
+    "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
+    "memory": measure_memory,
+    "fiber": measure_fibers,
+}
