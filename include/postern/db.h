@@ -19,9 +19,10 @@ struct postern_statement {
     const char *mysql;
     bool repeatable; /* running it twice does no harm: it is run again when its connection dies
                         before the server has answered. A SELECT always is. */
-    bool mysql_number; /* mysql, which has no RETURNING: when the statement changed a row, its answer
-                          is one row of one cell, the number that it gave to LAST_INSERT_ID(), or
-                          else the id, which is positive, of the row that it inserted */
+    bool
+        mysql_number; /* mysql, which has no RETURNING: when the statement changed a row, its answer
+                         is one row of one cell, the number that it gave to LAST_INSERT_ID(), or
+                         else the id, which is positive, of the row that it inserted */
 };
 
 enum postern_type { POSTERN_NULL, POSTERN_INTEGER, POSTERN_TEXT, POSTERN_BYTES, POSTERN_TEXTS };
