@@ -36,7 +36,7 @@ void master_register_metrics(const struct config *config)
     restarts_metric = metric_register(METRIC_COUNTER, "postern_worker_restarts_total", NULL,
                                       "Children started again after they died.");
     worker_register_metrics();
-    db_register_metrics(config);
+    db_prepare(config);
     policy_register_metrics(config);
 }
 

@@ -88,10 +88,15 @@ static void metrics_register(const char *name)
                             "Whether the database can be reached.");
 }
 
-void db_register_metrics(const struct config *config)
+void db_prepare(const struct config *config)
 {
-    for (size_t i = 0; i < config->databases_length; i++)
-        metrics_register(config->databases[i].name);
+    for (size_t i = 0; i < config->databases_length; i++) {
+        const struct database_config *database = &config->databases[i];
+        const struct db_driver *driver = db_driver_find(database->driver);
+        metrics_register(database->name);
+        if (driver != NULL && driver->prepare != NULL)
+            driver->prepare(database);
+    }
 }
 
 static void set_up(void *context, bool up)

@@ -24,8 +24,9 @@ struct db_query {
     double deadline;
 };
 
-/* Before fork, in the master: the metrics of the databases of this config. */
-void db_register_metrics(const struct config *config);
+/* Before fork, in the master: the metrics of this config's databases, and what the processes that
+ * use them share. */
+void db_prepare(const struct config *config);
 
 /* Never fails and does not connect; the config must outlive it. */
 struct db *db_new(const struct database_config *config);

@@ -31,6 +31,8 @@ struct db_driver {
     bool shared; /* one connection serves all fibers at once; otherwise it is one fiber's at a time
                   */
 
+    /* Before fork, in the master; NULL when the driver's processes share nothing. */
+    void (*prepare)(const struct database_config *config);
     struct db_connection *(*connect)(const struct database_config *config, double deadline,
                                      struct postern_error *error);
     enum db_result (*query)(struct db_connection *connection, const struct db_query *query,

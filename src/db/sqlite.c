@@ -95,7 +95,7 @@ static int open_file(struct db_connection *connection)
 
 static int prepare_connection(struct db_connection *connection, double deadline)
 {
-    struct sqlite_backoff backoff = {0};
+    struct sqlite_backoff backoff = {.turn = connection->turn};
     int code;
     do {
         code = prepare_file(connection);
@@ -122,6 +122,7 @@ static struct db_connection *sqlite_connect(const struct database_config *config
 {
     struct db_connection *connection = memory_new(sizeof *connection);
     connection->path = config->path;
+    connection->turn = sqlite_turn_find(config->path);
     connection->deadline = NEVER;
     connection->opened = connection->looked = fiber_now();
     connection->statements = statement_cache_new(STATEMENT_CACHE_SIZE, statement_release, NULL);
@@ -175,7 +176,7 @@ static enum db_result sqlite_query(struct db_connection *connection, const struc
     if (!is_in_place(connection, error))
         return DB_LOST_UNSENT;
 
-    struct sqlite_backoff backoff = {0};
+    struct sqlite_backoff backoff = {.turn = connection->turn};
     enum db_result result;
     bool writes = false;
     do {
@@ -208,7 +209,7 @@ static enum db_result sqlite_script(struct db_connection *connection, const char
 {
     if (!is_in_place(connection, error))
         return DB_LOST_UNSENT;
-    struct sqlite_backoff backoff = {0};
+    struct sqlite_backoff backoff = {.turn = connection->turn};
     enum db_result result;
     do {
         result = sqlite_step(connection, connection->begin, error);
@@ -221,9 +222,15 @@ static enum db_result sqlite_script(struct db_connection *connection, const char
     return sqlite_locked_out(connection, true, error);
 }
 
+static void sqlite_prepare_turn(const struct database_config *config)
+{
+    sqlite_turn_prepare(config->path);
+}
+
 const struct db_driver db_sqlite_driver = {
     .name = "sqlite",
     .shared = true,
+    .prepare = sqlite_prepare_turn,
     .connect = sqlite_connect,
     .query = sqlite_query,
     .script = sqlite_script,

@@ -10,13 +10,14 @@
 #define POSTERN_DB_SQLITE_CONNECTION_H
 
 #include "db/driver.h"
+#include "db/sqlite_turn.h"
 #include "db/statement_cache.h"
 #include <sqlite3.h>
 
 /*
- * Seconds between two tries at a locked file. Longer waits would save little, and let a process
- * that writes all the time starve the others: between its transactions the file is free for
- * some microseconds only.
+ * Seconds between two tries at a locked file, unless the process that has it passes the turn on.
+ * Longer waits would save little, and let a process that writes all the time starve the
+ * others: between its transactions the file is free for some microseconds only.
  */
 #define SQLITE_WAIT 0.001
 
@@ -25,6 +26,7 @@ struct sqlite_job;
 struct db_connection {
     sqlite3 *handle;
     const char *path;
+    struct sqlite_turn *turn;
     struct statement_cache *statements;
     sqlite3_stmt *begin, *commit, *rollback;
     double opened;
@@ -67,6 +69,7 @@ void sqlite_rollback(struct db_connection *connection);
  * to begin with. */
 struct sqlite_backoff {
     unsigned tries;
+    struct sqlite_turn *turn; /* may be NULL */
 };
 bool sqlite_backoff(struct sqlite_backoff *backoff, double deadline);
 

@@ -207,5 +207,5 @@ bool sqlite_backoff(struct sqlite_backoff *backoff, double deadline)
         fiber_yield();
         return fiber_now() < deadline;
     }
-    return fiber_sleep(SQLITE_WAIT, deadline);
+    return sqlite_turn_wait(backoff->turn, SQLITE_WAIT, deadline);
 }

@@ -162,13 +162,15 @@ static bool write_some(struct db_connection *connection)
 static void write_jobs(void *arg)
 {
     struct db_connection *connection = arg;
-    struct sqlite_backoff backoff = {0};
+    struct sqlite_backoff backoff = {.turn = connection->turn};
     while (connection->jobs != NULL) {
         connection->locked_out = !write_some(connection);
-        if (connection->locked_out)
+        if (connection->locked_out) {
             sqlite_backoff(&backoff, NEVER);
-        else
+        } else {
             backoff.tries = 0;
+            sqlite_turn_pass(connection->turn);
+        }
     }
     connection->writing = false;
 }

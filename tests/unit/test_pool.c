@@ -620,7 +620,7 @@ static void look_at_metrics(void *arg)
     (void)arg;
     const struct config whole = {.databases = &config, .databases_length = 1};
     metrics_create();
-    db_register_metrics(&whole);
+    db_prepare(&whole);
     const char *labels = "database=\"iredapd\"";
     metric up = metric_register(METRIC_STATE, "postern_db_up", labels, "");
     metric in_use = metric_register(METRIC_GAUGE, "postern_db_pool_in_use", labels, "");

@@ -588,7 +588,7 @@ static void statements_are_counted_by_result(void **state)
     (void)state;
     struct config config = {.databases = &file_config, .databases_length = 1};
     metrics_create();
-    db_register_metrics(&config);
+    db_prepare(&config);
     in_fiber(ask_counted, NULL);
     char *printed = NULL;
     size_t length;
