@@ -5,7 +5,7 @@ import functools
 from .build import SOURCE, measured, program
 from .daemon import WORKERS, posternd, posternd_on_sqlite
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
-from .process import answers, free_port, running, wait_for
+from .process import answers, free_port, give_each_a_core, running, wait_for
 from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows
 from .servers import mariadb, postgresql
 
@@ -58,6 +58,7 @@ def floor_epoll(build):
 def measure_dunno(plan):
     with floor_epoll(plan.build) as floor, \
             posternd_on_sqlite(plan.build, plan.folder) as postern:
+        give_each_a_core(postern.workers())
         results = plan.compare(lambda: plan.load(floor, "dunno", "dunno"),
                                lambda: plan.load(postern.address, "dunno", "dunno"))
     rows = load_rows("dunno", "epoll floor", results, 0.6, tail_goal=SHORT_TAIL)
@@ -75,6 +76,7 @@ def measure_floor_sqlite(plan):
 
 def measure_sqlite(plan):
     with posternd_on_sqlite(plan.build, plan.folder) as postern:
+        give_each_a_core(postern.workers())
         results = plan.compare(lambda: measure_floor_sqlite(plan),
                                lambda: plan.load(postern.address, "first-seen", "defer"))
     return results, load_rows("first-seen (SQLite)", "SQLite floor", results, 0.25,
