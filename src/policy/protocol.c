@@ -7,17 +7,18 @@
 
 struct attribute {
     const char *name;
+    size_t length;
     size_t offset;
     bool lower;
 };
 
 #define TEXT(name)                                                                                 \
     {                                                                                              \
-#name, offsetof(struct postern_request, name), false                                       \
+#name, sizeof #name - 1, offsetof(struct postern_request, name), false                     \
     }
 #define LOWER(name)                                                                                \
     {                                                                                              \
-#name, offsetof(struct postern_request, name), true                                        \
+#name, sizeof #name - 1, offsetof(struct postern_request, name), true                      \
     }
 
 /* In the order in which Postfix sends them, so that the next one is mostly the one expected. */
@@ -61,16 +62,21 @@ static const char **attribute_field(struct postern_request *request, size_t inde
 
 static bool name_is(const char *name, size_t length, const char *known)
 {
-    return strncmp(name, known, length) == 0 && known[length] == '\0';
+    return strlen(known) == length && memcmp(name, known, length) == 0;
+}
+
+static bool attribute_is(const struct attribute *attribute, const char *name, size_t length)
+{
+    return attribute->length == length && memcmp(attribute->name, name, length) == 0;
 }
 
 /* ATTRIBUTES when there is none of that name. */
 static size_t attribute_find(const char *name, size_t length, size_t expected)
 {
-    if (expected < ATTRIBUTES && name_is(name, length, attributes[expected].name))
+    if (expected < ATTRIBUTES && attribute_is(&attributes[expected], name, length))
         return expected;
     for (size_t i = 0; i < ATTRIBUTES; i++)
-        if (name_is(name, length, attributes[i].name))
+        if (attribute_is(&attributes[i], name, length))
             return i;
     return ATTRIBUTES;
 }

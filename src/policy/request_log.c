@@ -2,6 +2,7 @@
 
 #include "runtime/log.h"
 
+#include <math.h>
 #include <stdio.h>
 
 void request_log(const struct postern_request *request, const struct outcome *outcome,
@@ -11,7 +12,8 @@ void request_log(const struct postern_request *request, const struct outcome *ou
     if (!log_enabled(level))
         return;
     char milliseconds[32];
-    snprintf(milliseconds, sizeof milliseconds, "%.1f", seconds * 1e3);
+    long tenths = lround(seconds * 1e4); /* printf's floating point is slow for 60,000 lines/s */
+    snprintf(milliseconds, sizeof milliseconds, "%ld.%ld", tenths / 10, tenths % 10);
     const struct log_field fields[] = {
         {"client", request->client_address, false},
         {"state", request->protocol_state, false},
