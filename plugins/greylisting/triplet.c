@@ -96,6 +96,28 @@ static const struct postern_statement try_triplet = {.sqlite = TRY_TRIPLET,
                                                      .repeatable = true,
                                                      .mysql_number = true};
 
+/*
+ * MySQL plans a statement anew each time it is run, and the one above costs it more than the
+ * insert. Most triplets are new ones of clients that have not passed, or come from clients that
+ * have: of these this statement knows, at half the price, by the newest passed row of the client,
+ * which it finds without a plan (MAX of what an index ends with). Where that row, or the
+ * triplet's own, is a duplicate that says less, nothing is done and the statement above is run.
+ * It takes the same values, some of them for nothing.
+ */
+#define LOOK_CLOSER (-5)
+#define TRY_NEW_MYSQL                                                                              \
+    "INSERT INTO greylisting_tracking (" COLUMNS ", id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0,"     \
+    "  (/*!50700 SELECT id FROM ( */ SELECT MAX(id) AS id FROM greylisting_tracking"               \
+    "   WHERE client_address = ? AND passed = 1 /*!50700 ) AS passed_row */))"                     \
+    " ON DUPLICATE KEY UPDATE sender_domain = IF(LAST_INSERT_ID(IF(passed = 1"                     \
+    "  AND record_expired > ? AND ? = 0 AND ? > 0, -1, -5)) = 0, '', sender_domain)"
+
+static const struct postern_statement try_new = {.sqlite = TRY_TRIPLET,
+                                                 .pgsql = TRY_TRIPLET,
+                                                 .mysql = TRY_NEW_MYSQL,
+                                                 .repeatable = true,
+                                                 .mysql_number = true};
+
 /* A positive number is the id of a new row, which is all that MySQL says of one. */
 static enum triplet_status status_of(const struct postern_request *req,
                                      const struct options *options, int64_t number,
@@ -111,14 +133,15 @@ static enum triplet_status status_of(const struct postern_request *req,
     return status;
 }
 
-enum triplet_status triplet_try(struct postern_request *req, const struct options *options,
-                                struct triplet *triplet)
+static enum postern_lookup try_with(struct postern_request *req,
+                                    const struct postern_statement *statement,
+                                    const struct options *options, const struct triplet *triplet,
+                                    struct postern_rows *rows)
 {
     struct postern_value client = postern_text(triplet->client);
     struct postern_value now = postern_integer(req->now);
-    struct postern_rows rows;
-    enum postern_lookup result = postern_query(
-        req, "iredapd", &try_triplet,
+    return postern_query(
+        req, "iredapd", statement,
         POSTERN_VALUES(
             postern_text(triplet->sender), postern_text(triplet->recipient), client,
             postern_text(triplet->sender_domain), postern_text(triplet->recipient_domain), now,
@@ -126,7 +149,16 @@ enum triplet_status triplet_try(struct postern_request *req, const struct option
             postern_integer(req->now + options->unauth_triplet_expire),
             /* the client */ client, now, postern_integer(options->auto_whitelist_after - 1),
             /* passing */ postern_integer(req->now + options->auth_triplet_expire)),
-        &rows);
+        rows);
+}
+
+enum triplet_status triplet_try(struct postern_request *req, const struct options *options,
+                                struct triplet *triplet)
+{
+    struct postern_rows rows;
+    enum postern_lookup result = try_with(req, &try_new, options, triplet, &rows);
+    if (result == POSTERN_FOUND && postern_row_integer(&rows, 0, 0) == LOOK_CLOSER)
+        result = try_with(req, &try_triplet, options, triplet, &rows);
     if (result == POSTERN_FAILED)
         return TRIPLET_FAILED;
     if (result == POSTERN_NOT_FOUND)
