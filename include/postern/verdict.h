@@ -38,7 +38,8 @@ void postern_defer(struct postern_request *req, const char *format, ...) POSTERN
 /* "DISCARD text": Postfix says 250 and throws the message away. */
 void postern_discard(struct postern_request *req, const char *format, ...) POSTERN_PRINTF(2, 3);
 
-/* The given Postfix action ("OK", "permit_auth_destination") ends the chain in acceptance. */
+/* The given Postfix action ("OK", "permit_auth_destination") ends the chain in acceptance; "" is
+ * "OK". */
 void postern_accept(struct postern_request *req, const char *postfix_action);
 
 /*

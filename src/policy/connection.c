@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "policy/connection.h"
 
 #include "policy/request_log.h"
@@ -5,6 +6,8 @@
 #include "util/arena.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +22,7 @@
 #define REQUEST_SECONDS 30 /* from a request's first byte to its last */
 #define WRITE_SECONDS   30
 
+#define PEER_TEXT     96
 #define HANDOFF_LIMIT (64 * 1024)
 
 /* --- input --- */
@@ -91,10 +95,36 @@ static bool wait_for_request(struct connection *connection)
     return events != 0;
 }
 
+/* Who is at the other end: an address and port, or the process of a Unix socket. */
+static char *peer_text(int fd, char text[PEER_TEXT])
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_storage room;
+    } peer;
+    socklen_t length = sizeof peer;
+    struct ucred process;
+    socklen_t process_length = sizeof process;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (getpeername(fd, &peer.any, &length) != 0)
+        snprintf(text, PEER_TEXT, "a client that has gone");
+    else if (peer.any.sa_family == AF_UNIX &&
+             getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &process_length) == 0)
+        snprintf(text, PEER_TEXT, "process %d", (int)process.pid);
+    else if (getnameinfo(&peer.any, length, host, sizeof host, port, sizeof port,
+                         NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+        snprintf(text, PEER_TEXT, "%.64s port %.8s", host, port);
+    else
+        snprintf(text, PEER_TEXT, "a client");
+    return text;
+}
+
 static struct postern_request *protocol_error(struct connection *connection)
 {
+    char peer[PEER_TEXT];
     metric_add(connection->server->protocol_errors, 1);
-    log_warning("protocol error: %s; the connection is closed", connection->parser.error);
+    log_warning("protocol error of %s: %s; the connection is closed",
+                peer_text(connection->fd, peer), connection->parser.error);
     return NULL;
 }
 

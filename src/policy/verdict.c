@@ -73,7 +73,8 @@ void postern_discard(struct postern_request *req, const char *format, ...)
 
 void postern_accept(struct postern_request *req, const char *postfix_action)
 {
-    decide(req, POSTERN_ACCEPT, printable(postern_strdup(req->arena, postfix_action)));
+    const char *action = postfix_action[0] != '\0' ? postfix_action : "OK";
+    decide(req, POSTERN_ACCEPT, printable(postern_strdup(req->arena, action)));
 }
 
 void postern_prepend(struct postern_request *req, const char *format, ...)

@@ -80,8 +80,13 @@ static bool is_filled(const char *text)
     return text[0] != '\0';
 }
 
+static bool is_delimiters(const char *text)
+{
+    return strpbrk(text, "@. \t") == NULL;
+}
+
 static const char listener[] = "an address like \"127.0.0.1:7777\", \"[::1]:7777\", \"*:7777\" or "
-                               "\"unix:/run/postern/policy\"";
+                               "\"unix:/run/postern/policy\" (a path of up to 107 bytes)";
 
 /* What each value of an option must be. */
 static const struct {
@@ -93,6 +98,8 @@ static const struct {
     {"", "group", is_filled, "the name of a group"},
     {"", "plugin_dir", is_filled, "a directory"},
     {"", "listen", is_listener, listener},
+    {"", "recipient_delimiters", is_delimiters,
+     "characters other than '@', '.' and white space, like \"+\" or \"+-\""},
     {"", "mynetworks", is_network,
      "an address or network like \"192.0.2.7\", \"192.0.2.0/24\", \"2001:db8::/32\" or "
      "\"192.0.2.*\""},

@@ -49,6 +49,11 @@ static void accept_mail(struct postern_request *req)
     postern_accept(req, "permit_auth_destination");
 }
 
+static void accept_in_no_words(struct postern_request *req)
+{
+    postern_accept(req, "");
+}
+
 static void add_header(struct postern_request *req)
 {
     postern_prepend(req, "X-First: 1");
@@ -180,6 +185,9 @@ static void acceptance_is_said_in_the_plugins_words(void **state)
     ask();
     assert_int_equal(got.action, POSTERN_ACCEPT);
     assert_string_equal(got.reply, "permit_auth_destination");
+    set_up(accept_in_no_words, NULL);
+    ask();
+    assert_string_equal(got.reply, "OK");
 }
 
 static void header_lets_the_chain_go_on_and_the_first_one_is_sent(void **state)

@@ -203,6 +203,15 @@ static void secrets_that_cannot_be_used_are_told(void **state)
     EXPECT_ERRORS("srs { secrets = {\"a\", \"\"} }", "1: secrets: expected secrets that are not");
 }
 
+static void delimiter_that_every_address_has_is_refused(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("recipient_delimiters = \"+@\"",
+                  "1: recipient_delimiters: expected characters other than '@'");
+    EXPECT_ERRORS("\nrecipient_delimiters = \".\"",
+                  "2: recipient_delimiters: expected characters other than '@'");
+}
+
 static void addresses_and_networks_are_checked_one_by_one(void **state)
 {
     (void)state;
@@ -307,6 +316,7 @@ int main(void)
         cmocka_unit_test(database_mistakes_are_told),
         cmocka_unit_test(secrets_are_read_from_files_without_line_ends),
         cmocka_unit_test(secrets_that_cannot_be_used_are_told),
+        cmocka_unit_test(delimiter_that_every_address_has_is_refused),
         cmocka_unit_test(addresses_and_networks_are_checked_one_by_one),
         cmocka_unit_test(the_sample_works_as_it_is),
         cmocka_unit_test(the_sample_shows_every_key_with_its_default),
