@@ -67,7 +67,8 @@ class MariaDB:
         return cls.server is not None
 
     def __init__(self, settings="", tls=False):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-my-", dir="/tmp"))
+        parent = os.environ.get("POSTERN_SERVERS", "/tmp")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-my-", dir=parent))
         self.folder.chmod(0o755)
         shutil.chown(self.folder, "mysql", "mysql")
         self.data = self.folder / "data"

@@ -67,7 +67,8 @@ class PostgreSQL:
 
     def __init__(self, settings="", tls=False):
         self.bin = binaries()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-pg-", dir="/tmp"))
+        parent = os.environ.get("POSTERN_SERVERS", "/tmp")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-pg-", dir=parent))
         self.folder.chmod(0o755)
         shutil.chown(self.folder, "postgres", "postgres")
         self.socket = self.folder  # what `host` names to reach it without TCP
