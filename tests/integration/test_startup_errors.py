@@ -1,28 +1,47 @@
 """A start that can't succeed ends with status 1 and one line that says what to do."""
+import os
+import pathlib
 import shutil
 import socket
 
 import pytest
 
+from conftest import daemons
 from harness.config import Raw
 from harness.plugin import build_plugin
+from harness.policy import rcpt
+
+
+def start_in_vain(postern, prepare=None, **settings):
+    """The one line with which a daemon made by postern() ends."""
+    settings = {"plugins": ["greylisting"], "init": True, **settings}
+    daemon = postern(start=False, **settings)
+    if prepare:
+        prepare(daemon)
+    done = daemon.run("-f", "-c", daemon.config)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    line, = done.stderr.splitlines()
+    assert line.startswith("posternd: ")
+    return line.removeprefix("posternd: ").replace(str(daemon.config), "postern.conf")
 
 
 @pytest.fixture
 def refused(postern):
     """Makes a daemon, starts it in vain and returns the one line that says why."""
     def run(prepare=None, **settings):
-        settings = {"plugins": ["greylisting"], "init": True, **settings}
-        daemon = postern(start=False, **settings)
-        if prepare:
-            prepare(daemon)
-        done = daemon.run("-f", "-c", daemon.config)
-        assert done.returncode == 1, done.stderr
-        assert done.stdout == ""
-        line, = done.stderr.splitlines()
-        assert line.startswith("posternd: ")
-        return line.removeprefix("posternd: ").replace(str(daemon.config), "postern.conf")
+        return start_in_vain(postern, prepare, **settings)
     return run
+
+
+@pytest.fixture
+def small_postern(source, folder):
+    """Makes daemons of a build without optional parts, as scripts/test builds it."""
+    build = pathlib.Path(os.environ.get("POSTERN_SMALL_BUILD", source / "build-small")).resolve()
+    if not (build / "src/posternd").exists():
+        pytest.skip(f"there is no posternd in {build}")
+    with daemons(build, folder) as make:
+        yield make
 
 
 def test_config_that_is_missing(refused):
@@ -138,12 +157,17 @@ def test_folder_as_a_database_names_the_path(refused, folder):
 
 
 @pytest.mark.parametrize("name", ["iredapd", "amavisd"])
-def test_driver_that_is_not_built_in_is_refused(refused, name):
+def test_driver_that_is_not_built_in_is_refused(small_postern, name):
     def prepare(daemon):
         daemon.sections[f'database "{name}"'] = {"driver": "mysql", "name": "postern"}
         daemon.write_config()
-    line = refused(prepare)
+    line = start_in_vain(small_postern, prepare)
     assert line.startswith(f'database {name}: this build has no driver "mysql": ')
+
+
+def test_build_without_optional_parts_serves(small_postern):
+    daemon = small_postern(plugins=["greylisting"], metrics=False)
+    assert daemon.ask(rcpt()).startswith("451 4.7.1 ")
 
 
 def test_database_of_a_newer_postern_is_refused(refused):
