@@ -7,27 +7,13 @@
  * without another connection, so its own is closed; the server ends it when it next looks.
  */
 #include "db/mysql_connection.h"
+#include "db/retry.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
-#define SHORTEST_PAUSE 0.005
-#define LONGEST_PAUSE  0.25
-#define GOODBYE_TIME   0.1 /* seconds for what is sent after a failure */
-
-/* A random pause, so that those who met do not meet again. False: no time is left. */
-static bool pause_before_retry(int tries, double deadline)
-{
-    unsigned char random = 0;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = (unsigned char)tries;
-    double longest = SHORTEST_PAUSE * (1 << (tries < 6 ? tries : 6));
-    if (longest > LONGEST_PAUSE)
-        longest = LONGEST_PAUSE;
-    return fiber_sleep(longest * (1 + random) / 256, deadline);
-}
+#define GOODBYE_TIME 0.1 /* seconds for what is sent after a failure */
 
 /*
  * A server says nothing to a session that asks nothing, but that it has ended: what can be read
@@ -58,7 +44,7 @@ static enum db_result retry_run(struct db_connection *connection, const struct s
             mysql_forget(connection, &call->key);
         } else if (!mysql_is_transient(connection)) {
             return result;
-        } else if (!pause_before_retry(tries, query->deadline)) {
+        } else if (!retry_pause(tries, query->deadline)) {
             return DB_BUSY;
         } else if (!is_usable(connection, error)) {
             return DB_LOST_UNSENT;

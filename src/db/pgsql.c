@@ -7,30 +7,15 @@
  * newer sees that within a second and ends it.
  */
 #include "db/pgsql_connection.h"
+#include "db/retry.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-
-#define SHORTEST_PAUSE 0.005
-#define LONGEST_PAUSE  0.25
 
 /* "postern": what two hosts that migrate one database wait for. */
 #define SCRIPT_BEGIN                                                                               \
     "BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(31647739056321134);\n"
 #define SCRIPT_END "\n;COMMIT"
-
-/* A random pause, so that those who met do not meet again. False: no time is left. */
-static bool pause_before_retry(int tries, double deadline)
-{
-    unsigned char random = 0;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = (unsigned char)tries;
-    double longest = SHORTEST_PAUSE * (1 << (tries < 6 ? tries : 6));
-    if (longest > LONGEST_PAUSE)
-        longest = LONGEST_PAUSE;
-    return fiber_sleep(longest * (1 + random) / 256, deadline);
-}
 
 /*
  * A server that ended an idle session has said so by now: then nothing is sent to it.
@@ -61,7 +46,7 @@ static enum db_result retry_run(struct db_connection *connection, const struct s
             pgsql_forget(connection, &call->key);
         } else if (!pgsql_is_transient(connection)) {
             return result;
-        } else if (!pause_before_retry(tries, query->deadline)) {
+        } else if (!retry_pause(tries, query->deadline)) {
             return DB_BUSY;
         }
     }
@@ -112,7 +97,7 @@ static enum db_result pgsql_script(struct db_connection *connection, const char 
         connection->sqlstate[0] = '\0';
         result = script_run(connection, script.data, deadline, error);
         again = result == DB_ERROR && pgsql_is_transient(connection);
-    } while (again && pause_before_retry(tries++, deadline));
+    } while (again && retry_pause(tries++, deadline));
     buffer_free(&script);
     return again ? DB_BUSY : result;
 }

@@ -23,17 +23,27 @@ static enum postern_lookup told(struct postern_request *req, enum postern_lookup
     return result;
 }
 
+/* cache: NULL to ask in any case. */
+static enum postern_lookup ask(struct postern_request *req, const char *database,
+                               const struct db_query *query, struct db_cache *cache,
+                               struct postern_rows *rows)
+{
+    struct db *db = database_of(req, database);
+    if (db == NULL)
+        return POSTERN_FAILED;
+    struct postern_error error;
+    enum postern_lookup result = cache != NULL ? db_query_cached(cache, db, query, rows, &error)
+                                               : db_query(db, query, rows, &error);
+    return told(req, result, &error);
+}
+
 enum postern_lookup postern_query(struct postern_request *req, const char *database,
                                   const struct postern_statement *statement,
                                   const struct postern_value *values, size_t count,
                                   struct postern_rows *rows)
 {
-    struct db *db = database_of(req, database);
-    if (db == NULL)
-        return POSTERN_FAILED;
     struct db_query query = {statement, values, count, req->arena, req->deadline};
-    struct postern_error error;
-    return told(req, db_query(db, &query, rows, &error), &error);
+    return ask(req, database, &query, NULL, rows);
 }
 
 enum postern_lookup postern_query_cached(struct postern_request *req, const char *database,
@@ -41,12 +51,8 @@ enum postern_lookup postern_query_cached(struct postern_request *req, const char
                                          const struct postern_value *values, size_t count,
                                          struct postern_rows *rows)
 {
-    struct db *db = database_of(req, database);
-    if (db == NULL)
-        return POSTERN_FAILED;
     struct db_query query = {statement, values, count, req->arena, req->deadline};
-    struct postern_error error;
-    return told(req, db_query_cached(req->work->cache, db, &query, rows, &error), &error);
+    return ask(req, database, &query, req->work->cache, rows);
 }
 
 struct postern_listing {
