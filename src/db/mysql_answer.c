@@ -5,15 +5,14 @@
  */
 #include "db/mysql_connection.h"
 
+#include "db/answer.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MAX     100000
-#define BYTES_MAX    (64 * 1024 * 1024)
-#define FIRST_ROWS   4
 #define BUFFER_SIZE  256
 #define BINARY_BYTES 63 /* the "character set" of what has none */
 
@@ -23,12 +22,9 @@ struct column {
     bool is_decimal; /* without a fraction */
 };
 
-struct answer {
-    struct postern_arena *arena;
-    const char *sql; /* for messages */
+struct reading {
+    struct answer answer;
     struct column *columns;
-    struct postern_value *cells;
-    size_t count, capacity, width, bytes;
 };
 
 /* --- columns --- */
@@ -71,26 +67,27 @@ static struct column column_of(const MYSQL_FIELD *field)
                            .is_decimal = is_decimal(field->type) && field->decimals == 0};
 }
 
-static bool columns_read(struct answer *answer, MYSQL_STMT *statement)
+static bool columns_read(struct reading *reading, MYSQL_STMT *statement)
 {
     MYSQL_RES *metadata = mysql_stmt_result_metadata(statement);
     if (metadata == NULL)
         return false;
-    answer->width = mysql_num_fields(metadata);
-    answer->columns = postern_alloc(answer->arena, answer->width * sizeof *answer->columns);
-    for (size_t i = 0; i < answer->width; i++)
-        answer->columns[i] = column_of(mysql_fetch_field_direct(metadata, (unsigned)i));
+    reading->answer.columns = mysql_num_fields(metadata);
+    reading->columns =
+        postern_alloc(reading->answer.arena, reading->answer.columns * sizeof *reading->columns);
+    for (size_t i = 0; i < reading->answer.columns; i++)
+        reading->columns[i] = column_of(mysql_fetch_field_direct(metadata, (unsigned)i));
     mysql_free_result(metadata);
     return true;
 }
 
 /* --- cells --- */
 
-static void integer_read(struct answer *answer, MYSQL_STMT *statement, size_t i,
+static void integer_read(struct reading *reading, MYSQL_STMT *statement, size_t i,
                          struct postern_value *cell)
 {
     int64_t integer = 0;
-    bool is_unsigned = answer->columns[i].is_unsigned;
+    bool is_unsigned = reading->columns[i].is_unsigned;
     my_bool is_null = 0, is_cut = 0;
     MYSQL_BIND bind = {.buffer_type = MYSQL_TYPE_LONGLONG,
                        .is_unsigned = is_unsigned,
@@ -106,7 +103,7 @@ static void integer_read(struct answer *answer, MYSQL_STMT *statement, size_t i,
     cell->type = is_wide ? POSTERN_TEXT : POSTERN_INTEGER;
     cell->integer = is_wide ? 0 : integer;
     cell->length = (size_t)length;
-    cell->text = postern_strndup(answer->arena, digits, cell->length);
+    cell->text = postern_strndup(reading->answer.arena, digits, cell->length);
 }
 
 /* The buffer's bytes of it; NULL when there is no value. */
@@ -136,23 +133,23 @@ static void decimal_read(struct postern_value *cell)
     cell->integer = integer;
 }
 
-static bool text_read(struct answer *answer, MYSQL_STMT *statement, size_t i,
-                      struct postern_value *cell)
+static bool text_read(struct reading *reading, MYSQL_STMT *statement, size_t i,
+                      struct postern_value *cell, struct postern_error *error)
 {
     char buffer[BUFFER_SIZE];
     unsigned long length = 0;
-    const struct column *column = &answer->columns[i];
+    const struct column *column = &reading->columns[i];
     if (text_fetch(statement, i, column->type, buffer, sizeof buffer, &length) == NULL)
         return true;
-    answer->bytes += length;
-    if (answer->bytes > BYTES_MAX)
+    reading->answer.bytes += length;
+    if (!answer_fits(&reading->answer, error))
         return false;
     cell->type = column->type;
     cell->length = length;
     if (length <= sizeof buffer) {
-        cell->text = postern_strndup(answer->arena, buffer, length);
+        cell->text = postern_strndup(reading->answer.arena, buffer, length);
     } else {
-        char *whole = postern_alloc(answer->arena, length + 1);
+        char *whole = postern_alloc(reading->answer.arena, length + 1);
         cell->text = text_fetch(statement, i, column->type, whole, length, &length);
     }
     if (column->is_decimal)
@@ -162,33 +159,16 @@ static bool text_read(struct answer *answer, MYSQL_STMT *statement, size_t i,
 
 /* --- rows --- */
 
-static struct postern_value *answer_row(struct answer *answer)
+static bool row_add(struct reading *reading, MYSQL_STMT *statement, struct postern_error *error)
 {
-    if (answer->count == answer->capacity) {
-        size_t capacity = answer->capacity > 0 ? answer->capacity * 2 : FIRST_ROWS;
-        struct postern_value *cells =
-            postern_alloc(answer->arena, capacity * answer->width * sizeof *cells);
-        if (answer->count > 0)
-            memcpy(cells, answer->cells, answer->count * answer->width * sizeof *cells);
-        answer->cells = cells;
-        answer->capacity = capacity;
-    }
-    answer->bytes += answer->width * sizeof(struct postern_value);
-    return &answer->cells[answer->count++ * answer->width];
-}
-
-static bool answer_add(struct answer *answer, MYSQL_STMT *statement, struct postern_error *error)
-{
-    if (answer->count == ROWS_MAX)
-        return postern_error_set(error, "an answer has more than %d rows: %s", ROWS_MAX,
-                                 answer->sql);
-    struct postern_value *cells = answer_row(answer);
-    for (size_t i = 0; i < answer->width; i++)
-        if (answer->columns[i].type == POSTERN_INTEGER)
-            integer_read(answer, statement, i, &cells[i]);
-        else if (!text_read(answer, statement, i, &cells[i]))
-            return postern_error_set(error, "an answer is larger than %d MB: %s",
-                                     BYTES_MAX / (1024 * 1024), answer->sql);
+    struct postern_value *cells = answer_row(&reading->answer, error);
+    if (cells == NULL)
+        return false;
+    for (size_t i = 0; i < reading->answer.columns; i++)
+        if (reading->columns[i].type == POSTERN_INTEGER)
+            integer_read(reading, statement, i, &cells[i]);
+        else if (!text_read(reading, statement, i, &cells[i], error))
+            return false;
     return true;
 }
 
@@ -204,18 +184,17 @@ enum db_result mysql_answer_read(struct db_connection *connection, MYSQL_STMT *s
                                  const struct db_query *query, const char *sql,
                                  struct postern_rows *rows, struct postern_error *error)
 {
-    struct answer answer = {.arena = query->arena, .sql = sql};
-    if (!columns_read(&answer, statement))
+    struct reading reading = {.answer = {.arena = query->arena, .sql = sql}};
+    if (!columns_read(&reading, statement))
         return mysql_statement_failure(connection, statement, error);
     int outcome;
     while ((outcome = mysql_await_fetch(connection, statement)) == 0 ||
            outcome == MYSQL_DATA_TRUNCATED)
-        if (!answer_add(&answer, statement, error))
+        if (!row_add(&reading, statement, error))
             return answer_drain(connection, statement);
     if (outcome != MYSQL_NO_DATA)
         return mysql_statement_failure(connection, statement, error);
     mysql_await_free_result(connection, statement);
-    *rows = (struct postern_rows){
-        .count = answer.count, .columns = answer.width, .cells = answer.cells};
+    *rows = answer_rows(&reading.answer);
     return DB_OK;
 }

@@ -4,32 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MAX   100000
-#define BYTES_MAX  (64 * 1024 * 1024)
-#define FIRST_ROWS 4
-
-static struct postern_value *answer_row(struct pgsql_answer *answer)
-{
-    if (answer->count == answer->capacity) {
-        size_t capacity = answer->capacity > 0 ? answer->capacity * 2 : FIRST_ROWS;
-        struct postern_value *cells =
-            postern_alloc(answer->arena, capacity * answer->columns * sizeof *cells);
-        if (answer->count > 0)
-            memcpy(cells, answer->cells, answer->count * answer->columns * sizeof *cells);
-        answer->cells = cells;
-        answer->capacity = capacity;
-    }
-    answer->bytes += answer->columns * sizeof(struct postern_value);
-    return &answer->cells[answer->count++ * answer->columns];
-}
-
 static int hex_digit(char c)
 {
     return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
 /* bytea_output is hex: \x and two digits a byte. */
-static void bytes_read(struct pgsql_answer *answer, struct postern_value *cell, const char *text,
+static void bytes_read(struct answer *answer, struct postern_value *cell, const char *text,
                        size_t length)
 {
     cell->type = POSTERN_BYTES;
@@ -40,7 +21,7 @@ static void bytes_read(struct pgsql_answer *answer, struct postern_value *cell, 
     cell->text = bytes;
 }
 
-static void integer_read(struct pgsql_answer *answer, struct postern_value *cell, const char *text,
+static void integer_read(struct answer *answer, struct postern_value *cell, const char *text,
                          size_t length)
 {
     cell->type = POSTERN_INTEGER;
@@ -49,7 +30,7 @@ static void integer_read(struct pgsql_answer *answer, struct postern_value *cell
     cell->length = length;
 }
 
-static void cell_read(struct pgsql_answer *answer, const PGresult *result, int row, int column,
+static void cell_read(struct answer *answer, const PGresult *result, int row, int column,
                       struct postern_value *cell)
 {
     if (PQgetisnull(result, row, column))
@@ -76,23 +57,20 @@ static void cell_read(struct pgsql_answer *answer, const PGresult *result, int r
     }
 }
 
-bool pgsql_answer_add(struct pgsql_answer *answer, const PGresult *result,
-                      struct postern_error *error)
+bool pgsql_answer_add(struct answer *answer, const PGresult *result, struct postern_error *error)
 {
     answer->columns = (size_t)PQnfields(result);
     if (answer->columns == 0)
         answer->changed += strtoll(PQcmdTuples((PGresult *)result), NULL, 10);
     int rows = answer->columns > 0 ? PQntuples(result) : 0;
     for (int row = 0; row < rows; row++) {
-        if (answer->count == ROWS_MAX)
-            return postern_error_set(error, "an answer has more than %d rows: %s", ROWS_MAX,
-                                     answer->sql);
-        struct postern_value *cells = answer_row(answer);
+        struct postern_value *cells = answer_row(answer, error);
+        if (cells == NULL)
+            return false;
         for (size_t i = 0; i < answer->columns; i++)
             cell_read(answer, result, row, (int)i, &cells[i]);
-        if (answer->bytes > BYTES_MAX)
-            return postern_error_set(error, "an answer is larger than %d MB: %s",
-                                     BYTES_MAX / (1024 * 1024), answer->sql);
+        if (!answer_fits(answer, error))
+            return false;
     }
     return true;
 }

@@ -8,6 +8,7 @@
 #ifndef POSTERN_DB_PGSQL_CONNECTION_H
 #define POSTERN_DB_PGSQL_CONNECTION_H
 
+#include "db/answer.h"
 #include "db/driver.h"
 #include "db/statement_cache.h"
 #include "runtime/fiber.h"
@@ -72,17 +73,8 @@ void pgsql_forget(struct db_connection *connection, const struct statement_key *
 
 /* --- pgsql_answer.c --- */
 
-struct pgsql_answer {
-    struct postern_arena *arena;
-    const char *sql; /* for messages */
-    struct postern_value *cells;
-    size_t count, capacity, columns, bytes;
-    int64_t changed;
-};
-
 /* The rows of a result, which comes in pieces; false when they are too many. */
-bool pgsql_answer_add(struct pgsql_answer *answer, const PGresult *result,
-                      struct postern_error *error);
+bool pgsql_answer_add(struct answer *answer, const PGresult *result, struct postern_error *error);
 
 /* --- pgsql_error.c --- */
 

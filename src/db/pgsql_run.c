@@ -246,7 +246,7 @@ static bool send(struct db_connection *connection, const struct pgsql_statement 
 }
 
 static enum db_result result_take(struct db_connection *connection, PGresult *result,
-                                  struct pgsql_answer *answer, struct postern_error *error)
+                                  struct answer *answer, struct postern_error *error)
 {
     ExecStatusType status = PQresultStatus(result);
     bool rows = status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK;
@@ -259,7 +259,7 @@ static enum db_result result_take(struct db_connection *connection, PGresult *re
 }
 
 static enum db_result collect(struct db_connection *connection, double deadline,
-                              struct pgsql_answer *answer, struct postern_error *error)
+                              struct answer *answer, struct postern_error *error)
 {
     enum db_result outcome = pgsql_flush(connection, deadline, error);
     if (outcome == DB_LOST)
@@ -289,12 +289,9 @@ enum db_result pgsql_run(struct db_connection *connection, const struct statemen
         pgsql_lost(connection, error);
         return DB_LOST_UNSENT;
     }
-    struct pgsql_answer answer = {.arena = query->arena, .sql = call->key.sql};
+    struct answer answer = {.arena = query->arena, .sql = call->key.sql};
     result = collect(connection, query->deadline, &answer, error);
     if (result == DB_OK)
-        *rows = (struct postern_rows){.count = answer.count,
-                                      .columns = answer.columns,
-                                      .cells = answer.cells,
-                                      .changed = answer.changed};
+        *rows = answer_rows(&answer);
     return result;
 }

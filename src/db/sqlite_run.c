@@ -1,14 +1,13 @@
 #include "db/sqlite_connection.h"
 
+#include "db/answer.h"
+
 #include "runtime/fiber.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MAX    100000
-#define BYTES_MAX   (64 * 1024 * 1024)
-#define FIRST_ROWS  4
 #define YIELD_TRIES 8
 
 /* --- preparing --- */
@@ -73,27 +72,6 @@ static enum db_result bind(struct db_connection *connection, sqlite3_stmt *state
 
 /* --- rows --- */
 
-struct answer {
-    struct postern_arena *arena;
-    struct postern_value *cells;
-    size_t count, capacity, columns, bytes;
-};
-
-static struct postern_value *answer_row(struct answer *answer)
-{
-    if (answer->count == answer->capacity) {
-        size_t capacity = answer->capacity > 0 ? answer->capacity * 2 : FIRST_ROWS;
-        struct postern_value *cells =
-            postern_alloc(answer->arena, capacity * answer->columns * sizeof *cells);
-        if (answer->count > 0)
-            memcpy(cells, answer->cells, answer->count * answer->columns * sizeof *cells);
-        answer->cells = cells;
-        answer->capacity = capacity;
-    }
-    answer->bytes += answer->columns * sizeof(struct postern_value);
-    return &answer->cells[answer->count++ * answer->columns];
-}
-
 static char *integer_text(struct postern_arena *arena, int64_t integer, size_t *length)
 {
     char digits[24];
@@ -123,16 +101,12 @@ static void cell_read(struct answer *answer, sqlite3_stmt *statement, int column
 
 static bool answer_add(struct answer *answer, sqlite3_stmt *statement, struct postern_error *error)
 {
-    if (answer->count == ROWS_MAX)
-        return postern_error_set(error, "an answer has more than %d rows: %s", ROWS_MAX,
-                                 sqlite3_sql(statement));
-    struct postern_value *row = answer_row(answer);
+    struct postern_value *row = answer_row(answer, error);
+    if (row == NULL)
+        return false;
     for (size_t i = 0; i < answer->columns; i++)
         cell_read(answer, statement, (int)i, &row[i]);
-    if (answer->bytes > BYTES_MAX)
-        return postern_error_set(error, "an answer is larger than %d MB: %s",
-                                 BYTES_MAX / (1024 * 1024), sqlite3_sql(statement));
-    return true;
+    return answer_fits(answer, error);
 }
 
 static int answer_collect(struct answer *answer, sqlite3_stmt *statement,
@@ -152,6 +126,7 @@ static enum db_result collect(struct db_connection *connection, sqlite3_stmt *st
                               struct postern_error *error)
 {
     struct answer answer = {.arena = query->arena,
+                            .sql = sqlite3_sql(statement),
                             .columns = (size_t)sqlite3_column_count(statement)};
     connection->deadline = query->deadline;
     int code = answer_collect(&answer, statement, error);
@@ -161,11 +136,9 @@ static enum db_result collect(struct db_connection *connection, sqlite3_stmt *st
     if (code != SQLITE_DONE)
         return sqlite_failure(connection, code, error);
 
-    bool changes = answer.columns == 0 && !sqlite3_stmt_readonly(statement);
-    *rows = (struct postern_rows){.count = answer.count,
-                                  .columns = answer.columns,
-                                  .cells = answer.cells,
-                                  .changed = changes ? sqlite3_changes64(connection->handle) : 0};
+    if (answer.columns == 0 && !sqlite3_stmt_readonly(statement))
+        answer.changed = sqlite3_changes64(connection->handle);
+    *rows = answer_rows(&answer);
     return DB_OK;
 }
 
