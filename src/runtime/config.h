@@ -52,6 +52,7 @@ struct config {
     const char *pid_file;
     const char *plugin_dir;
     int64_t request_timeout; /* seconds */
+    int64_t spf_timeout;     /* seconds, of one evaluation */
     int64_t drain_timeout;   /* seconds */
     enum on_error on_error;
     const struct postern_network *mynetworks; /* without loopback, which always counts */

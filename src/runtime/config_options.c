@@ -47,6 +47,7 @@ static const struct postern_option top_options[] = {
     CONFIG(STRING, "pid_file", pid_file, "/run/postern/posternd.pid"),
     CONFIG(STRING, "plugin_dir", plugin_dir, POSTERN_PLUGIN_DIR),
     CONFIG(DURATION, "request_timeout", request_timeout, "20s", RANGE(1, DAY)),
+    CONFIG(DURATION, "spf_timeout", spf_timeout, "15s", RANGE(1, DAY)),
     CONFIG(DURATION, "drain_timeout", drain_timeout, "30s", RANGE(1, DAY)),
     CONFIG(CHOICE, "on_error", on_error, "dunno", WORDS("dunno", "defer")),
     DRAFT(LIST, "mynetworks", mynetworks, ""),
