@@ -34,6 +34,14 @@ static const struct cleanup cleanups[] = {
      {.sql = "DELETE FROM greylisting_tracking WHERE id IN"
              " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?)",
       .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"}},
+    /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
+    {"expired throttle_tracking",
+     {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
+                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+      .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
+               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               "  FOR UPDATE SKIP LOCKED))",
+      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
 };
 
 /* Rows deleted by one batch, -1 when it failed. */
