@@ -3,6 +3,7 @@ import pytest
 
 from harness.load import at_once
 from harness.policy import end_of_message, rcpt
+from harness.wait import wait_for
 
 TOO_MUCH = "REJECT Throttling quota exceeded"
 TOO_LARGE = "REJECT Message size is too large"
@@ -793,21 +794,27 @@ def test_database_that_fails_ends_as_on_error_says(throttle_with):
 
 # --- what an admin sees ---
 
+def refusal_of(throttle, sender):
+    """The line of the log, which comes after the answer."""
+    return wait_for(lambda: throttle.daemon.log_requests(action="reject", sender=sender),
+                    "the refusal in the log")[0]
+
+
 def test_log_says_which_limit_and_window(throttle):
     throttle.limit("@sender.example", max_msgs=1)
-    throttle.ask(instance="11.1")
-    throttle.ask(instance="11.2")
-    line, = throttle.daemon.log_requests(action="reject", sender="alice@sender.example")[-1:]
+    throttle.ask(sender="log@sender.example")
+    throttle.ask(sender="log@sender.example")
+    line = refusal_of(throttle, "log@sender.example")
     assert line["plugin"] == "throttle"
     assert line["reason"] == ("max_msgs of @sender.example (external): 1 in 3600 seconds, and"
-                              " alice@sender.example has 1 with 1 more")
+                              " log@sender.example has 1 with 1 more")
 
 
 def test_log_says_which_limit_a_single_message_exceeds(throttle):
     throttle.limit("@sender.example", msg_size=10)
-    throttle.ask(size=11)
-    line, = throttle.daemon.log_requests(action="reject", sender="alice@sender.example")[-1:]
-    assert line["reason"] == "msg_size of @sender.example (external): 10, and the message has 11"
+    throttle.ask(sender="single@sender.example", size=11)
+    assert refusal_of(throttle, "single@sender.example")["reason"] == (
+        "msg_size of @sender.example (external): 10, and the message has 11")
 
 
 # --- what is expired ---
