@@ -1,12 +1,13 @@
 """The figures: what is measured, and the rows that it makes."""
 import contextlib
 import functools
+import sqlite3
 
 from .build import SOURCE, measured, program
-from .daemon import WORKERS, posternd, posternd_on_sqlite
+from .daemon import WORKERS, posternd, posternd_on_sqlite, sqlite_path
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
-from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows
+from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, shared_rows
 from .servers import mariadb, postgresql
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
@@ -96,12 +97,54 @@ def measure_server(started, name, plan):
     return results, rows + floor_latency_rows(f"{name} floor", results)
 
 
+# What nobody reaches. Outside senders and mailboxes have a counter each; users have their own and
+# one that they all share.
+THROTTLES = """
+INSERT INTO throttle (account, kind, period, max_msgs, max_quota, shared) VALUES
+    ('@.', 'external', 86400, 1000000000, 1000000000000000, 0),
+    ('@.', 'inbound', 86400, 1000000000, 1000000000000000, 0),
+    ('@.', 'outbound', 3600, 1000000000, 1000000000000000, 0),
+    ('@.', 'outbound', 86400, 1000000000, 1000000000000000, 1)
+"""
+
+
+def measure_throttle(plan, postern, floor, floor_name, name):
+    results = measure_rounds(
+        {"floor": floor,
+         "postern": lambda: plan.load(postern.address, "counted", "dunno"),
+         "shared": lambda: plan.load(postern.address, "eom", "dunno")}, plan.rounds)
+    title = f"two counters ({name})"
+    return results, load_rows(title, floor_name, results, 0.4) + shared_rows(title, results)
+
+
+def measure_throttle_sqlite(plan):
+    with posternd_on_sqlite(plan.build, plan.folder, plugins=["throttle"]) as postern:
+        with contextlib.closing(sqlite3.connect(sqlite_path(plan.folder))) as database:
+            database.execute(THROTTLES)
+            database.commit()
+        give_each_a_core(postern.workers())
+        return measure_throttle(plan, postern, lambda: measure_floor_sqlite(plan), "SQLite floor",
+                                "SQLite")
+
+
+def measure_throttle_server(started, name, plan):
+    with started(plan.build) as server, \
+            posternd(plan.build, plan.folder, server.section(plan.pool_size),
+                     plugins=["throttle"]) as postern:
+        server.execute(THROTTLES)
+        return measure_throttle(plan, postern, lambda: server.measure_floor(plan.seconds),
+                                f"{name} floor", name)
+
+
 # By the name that --only takes, each a function of a Plan that returns results and rows.
 FIGURES = {
     "dunno": measure_dunno,
     "sqlite": measure_sqlite,
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
+    "throttle-sqlite": measure_throttle_sqlite,
+    "throttle-pgsql": functools.partial(measure_throttle_server, postgresql, "PostgreSQL"),
+    "throttle-mysql": functools.partial(measure_throttle_server, mariadb, "MariaDB"),
     "memory": measure_memory,
     "fiber": measure_fibers,
 }

@@ -23,35 +23,36 @@
 #define WANTED                                                                                     \
     "WITH wanted (tid, account, messages, room_messages, room_size, expired, period) AS"           \
     " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT),"     \
-    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT))}),"
+    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT))}),"                            \
+    " held AS MATERIALIZED"                                                                        \
+    " (SELECT t.id, wanted.messages, wanted.period, t.init_time <= wanted.expired AS is_over"
 
-#define JOINED(t)                                                                                  \
-    " FROM throttle_tracking AS " t " JOIN wanted"                                                 \
-    " ON " t ".tid = wanted.tid AND " t ".account = wanted.account"
+#define IS_WANTED "t.tid = wanted.tid AND t.account = wanted.account"
 
-#define HELD                                                                                       \
-    " held AS MATERIALIZED (SELECT t.id, wanted.messages, wanted.period,"                          \
-    "   t.init_time <= wanted.expired AS is_over,"                                                 \
-    "   t.init_time <= wanted.expired"                                                             \
-    "   OR (t.cur_msgs <= wanted.room_messages AND t.cur_quota <= wanted.room_size) AS "           \
-    "fits" JOINED("t")
+#define FITS                                                                                       \
+    "(t.init_time <= wanted.expired"                                                               \
+    " OR (t.cur_msgs <= wanted.room_messages AND t.cur_quota <= wanted.room_size))"
 
-/* A plain look first, because a lock is a write: then a refusal is none. */
-#define LOCKED                                                                                     \
-    " WHERE NOT EXISTS (SELECT 1" JOINED(                                                          \
-        "seen") "   WHERE seen.init_time > wanted.expired AND"                                     \
-                "   (seen.cur_msgs > wanted.room_messages OR seen.cur_quota > wanted.room_size))"  \
-                " ORDER BY t.tid, t.account FOR UPDATE OF t"
-
-#define ADD                                                                                        \
+#define ADD_TO_HELD                                                                                \
     " UPDATE throttle_tracking SET"                                                                \
     " cur_msgs = CASE WHEN is_over THEN 0 ELSE cur_msgs END + held.messages,"                      \
     " cur_quota = CASE WHEN is_over THEN 0 ELSE cur_quota END + ?10,"                              \
     " init_time = CASE WHEN is_over THEN ?9 ELSE init_time END,"                                   \
     " period = held.period, last_time = ?9"                                                        \
     " FROM held WHERE throttle_tracking.id = held.id"                                              \
-    " AND NOT EXISTS (SELECT 1 FROM held WHERE NOT fits)"                                          \
     " AND (SELECT COUNT(DISTINCT id) FROM held) = ?11"
+
+#define ADD_SQLITE                                                                                 \
+    WANTED " FROM wanted JOIN throttle_tracking AS t ON " IS_WANTED " WHERE " FITS ")" ADD_TO_HELD
+
+/*
+ * The rows are locked one by one in the order of the list, and found by their index even by a plan
+ * that was made when the table was empty. Of one that it had to wait for, PostgreSQL looks at the
+ * new values again.
+ */
+#define ADD_PGSQL                                                                                  \
+    WANTED " FROM wanted CROSS JOIN LATERAL (SELECT id, init_time FROM throttle_tracking AS t"     \
+           " WHERE " IS_WANTED " AND " FITS " FOR UPDATE) AS t)" ADD_TO_HELD
 
 /*
  * MySQL finds a value by the place of "tid key" in its list, so that columns are compared with
@@ -60,30 +61,23 @@
  * apart from the update. Assignments see the earlier ones, or do not: init_time is the last.
  */
 #define PLACE         "FIELD(CONCAT(tid, ' ', account), {?1})"
-#define OF_PLACE(n)   "CAST(ELT(" PLACE ", {?" n "}) AS SIGNED)"
+#define MESSAGES      "CAST(ELT(" PLACE ", {?4}) AS SIGNED)"
+#define ROOM_MESSAGES "CAST(ELT(" PLACE ", {?5}) AS SIGNED)"
+#define ROOM_SIZE     "CAST(ELT(" PLACE ", {?6}) AS SIGNED)"
+#define IS_OVER       "init_time <= CAST(ELT(" PLACE ", {?7}) AS SIGNED)"
+#define PERIOD        "CAST(ELT(" PLACE ", {?8}) AS SIGNED)"
 #define ROWS          "tid IN ({?2}) AND account IN ({?3})"
-#define IS_OVER_MYSQL "init_time <= " OF_PLACE("7")
 
 #define ADD_MYSQL                                                                                  \
-    "UPDATE throttle_tracking SET"                                                                 \
-    " cur_msgs = IF(" IS_OVER_MYSQL ", 0, cur_msgs) + " OF_PLACE(                                  \
-        "4") ","                                                                                   \
-             " cur_quota = IF(" IS_OVER_MYSQL ", 0, cur_quota) + ?10,"                             \
-             " period = " OF_PLACE(                                                                \
-                 "8") ", last_time = ?9,"                                                          \
-                      " init_time = IF(" IS_OVER_MYSQL ", ?9, init_time)"                          \
-                      " WHERE " ROWS " AND " PLACE                                                 \
-                      " > 0 AND ?11 = (SELECT fitting FROM (SELECT SUM("                           \
-                      "   " IS_OVER_MYSQL                                                          \
-                      " OR (cur_msgs <= " OF_PLACE("5") " AND cur_quota <= " OF_PLACE(             \
-                          "6") ")"                                                                 \
-                               "  ) AS fitting FROM throttle_tracking WHERE " ROWS                 \
-                               " FOR UPDATE) AS held)"
+    "UPDATE throttle_tracking SET cur_msgs = IF(" IS_OVER ", 0, cur_msgs) + " MESSAGES             \
+    ", cur_quota = IF(" IS_OVER ", 0, cur_quota) + ?10, period = " PERIOD                          \
+    ", last_time = ?9, init_time = IF(" IS_OVER ", ?9, init_time)"                                 \
+    " WHERE " ROWS " AND " PLACE " > 0 AND ?11 = (SELECT fitting FROM (SELECT SUM(" IS_OVER        \
+    "   OR (cur_msgs <= " ROOM_MESSAGES " AND cur_quota <= " ROOM_SIZE ")) AS fitting"             \
+    "  FROM throttle_tracking WHERE " ROWS " FOR UPDATE) AS held)"
 
-static const struct postern_statement add = {.sqlite = WANTED HELD ")" ADD,
-                                             .pgsql = WANTED HELD LOCKED ")" ADD,
-                                             .mysql = ADD_MYSQL,
-                                             .numbered = true};
+static const struct postern_statement add = {
+    .sqlite = ADD_SQLITE, .pgsql = ADD_PGSQL, .mysql = ADD_MYSQL, .numbered = true};
 
 /* With a window that is over, so that the first message begins one. */
 #define ENSURE                                                                                     \
