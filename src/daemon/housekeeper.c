@@ -3,6 +3,7 @@
 #include "daemon/metrics_http.h"
 #include "db/db.h"
 #include "db/sqlite_checkpoint.h"
+#include "dns/dns.h"
 #include "runtime/clock.h"
 #include "util/arena.h"
 
@@ -151,6 +152,7 @@ int housekeeper_run(const struct child_setup *setup)
     close(setup->handoff_receive);
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
     databases_open(&keeper.databases, setup->config);
+    dns_open(setup->config);
     start_endpoint(&keeper);
     start_checkpoints(&keeper);
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
