@@ -86,9 +86,11 @@ static void check(struct spf_evaluation *evaluation, struct postern_spf *spf)
 void spf_evaluate(const struct spf_question *question, struct postern_spf *spf)
 {
     struct spf_evaluation evaluation = {.question = question, .arena = arena_new()};
-    *spf = (struct postern_spf){.mechanism = "", .problem = "", .explanation = ""};
+    *spf = (struct postern_spf){
+        .result = POSTERN_SPF_NONE, .mechanism = "", .problem = "", .explanation = ""};
     identify(&evaluation, spf);
-    check(&evaluation, spf);
+    if (question->client.family != POSTERN_NO_IP)
+        check(&evaluation, spf);
     arena_free(evaluation.arena);
     metric_add(results_metric[spf->result], 1);
 }
