@@ -112,11 +112,59 @@ static const struct postern_statement try_triplet = {.sqlite = TRY_TRIPLET,
     " ON DUPLICATE KEY UPDATE sender_domain = IF(LAST_INSERT_ID(IF(passed = 1"                     \
     "  AND record_expired > ? AND ? = 0 AND ? > 0, -1, -5)) = 0, '', sender_domain)"
 
+/*
+ * Of MariaDB many callers at once can learn the same, and that a retry came too early, which is
+ * counted here. The row that comes back is the triplet's own, or the client's passed one.
+ */
+#define TRY_JOINT                                                                                  \
+    "INSERT INTO greylisting_tracking (" COLUMNS ", id) VALUES"                                    \
+    " [(?, ?, ?, ?, ?, ?, ?, ?, 0, 0,"                                                             \
+    "  (SELECT MAX(id) FROM greylisting_tracking WHERE client_address = ? AND passed = 1))]"       \
+    " ON DUPLICATE KEY UPDATE blocked_count = blocked_count + (passed = 0"                         \
+    "  AND block_expired > VALUES(init_time) AND record_expired > VALUES(init_time))"              \
+    " RETURNING passed, blocked_count, init_time, block_expired, record_expired"
+
+enum joint_column {
+    JOINT_PASSED,
+    JOINT_BLOCKED_COUNT,
+    JOINT_INIT_TIME,
+    JOINT_BLOCK_EXPIRED,
+    JOINT_RECORD_EXPIRED,
+    JOINT_COLUMNS
+};
+
 static const struct postern_statement try_new = {.sqlite = TRY_TRIPLET,
                                                  .pgsql = TRY_TRIPLET,
                                                  .mysql = TRY_NEW_MYSQL,
+                                                 .joint = TRY_JOINT,
                                                  .repeatable = true,
                                                  .mysql_number = true};
+
+/* What the other statements would have answered. */
+static int64_t number_of_joint(const struct postern_request *req, const struct options *options,
+                               const struct postern_rows *rows)
+{
+    bool passed = postern_row_integer(rows, 0, JOINT_PASSED) != 0;
+    int64_t blocked_count = postern_row_integer(rows, 0, JOINT_BLOCKED_COUNT);
+    int64_t block_expired = postern_row_integer(rows, 0, JOINT_BLOCK_EXPIRED);
+    bool expired = postern_row_integer(rows, 0, JOINT_RECORD_EXPIRED) <= req->now;
+    if (passed && !expired && options->auto_whitelist_after == 1)
+        return -1 - TRIPLET_CLIENT_PASSED;
+    if (passed || expired)
+        return LOOK_CLOSER;
+    if (blocked_count == 0 && postern_row_integer(rows, 0, JOINT_INIT_TIME) == req->now)
+        return -1 - TRIPLET_FIRST_SEEN - 4 * block_expired;
+    if (block_expired > req->now)
+        return -1 - TRIPLET_TOO_EARLY - 4 * block_expired;
+    return LOOK_CLOSER;
+}
+
+static int64_t number_of(const struct postern_request *req, const struct options *options,
+                         const struct postern_rows *rows)
+{
+    return rows->columns == JOINT_COLUMNS ? number_of_joint(req, options, rows)
+                                          : postern_row_integer(rows, 0, 0);
+}
 
 /* A positive number is the id of a new row, which is all that MySQL says of one. */
 static enum triplet_status status_of(const struct postern_request *req,
@@ -157,13 +205,13 @@ enum triplet_status triplet_try(struct postern_request *req, const struct option
 {
     struct postern_rows rows;
     enum postern_lookup result = try_with(req, &try_new, options, triplet, &rows);
-    if (result == POSTERN_FOUND && postern_row_integer(&rows, 0, 0) == LOOK_CLOSER)
+    if (result == POSTERN_FOUND && number_of(req, options, &rows) == LOOK_CLOSER)
         result = try_with(req, &try_triplet, options, triplet, &rows);
     if (result == POSTERN_FAILED)
         return TRIPLET_FAILED;
     if (result == POSTERN_NOT_FOUND)
         return TRIPLET_CLIENT_PASSED;
-    return status_of(req, options, postern_row_integer(&rows, 0, 0), triplet);
+    return status_of(req, options, number_of(req, options, &rows), triplet);
 }
 
 /* Bounded: what is left of a client that tried thousands of addresses expires soon anyway. */

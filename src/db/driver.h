@@ -40,6 +40,7 @@ struct db_driver {
     enum db_result (*script)(struct db_connection *connection, const char *sql, double deadline,
                              struct postern_error *error);
     void (*close)(struct db_connection *connection);
+    bool (*can_join)(const struct db_connection *connection); /* joint statements; NULL: never */
 };
 
 extern const struct db_driver db_sqlite_driver;
