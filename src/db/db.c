@@ -205,8 +205,10 @@ static bool joint_run(void *context, const struct db_query *query, struct poster
 /* Whatever keeps a joint statement from an answer, each caller then hears of its own. */
 static bool query_run_joint(struct db *db, const struct db_query *query, struct postern_rows *rows)
 {
-    return db->can_join && query->statement->joint != NULL && query->statement->repeatable &&
-           joints_ask(db->joints, query, rows);
+    if (!db->can_join || !query->statement->repeatable)
+        return false;
+    const char *sql = statement_joint(query->statement, db->driver->dialect);
+    return sql != NULL && joints_ask(db->joints, query, sql, rows);
 }
 
 enum postern_lookup db_query(struct db *db, const struct db_query *query, struct postern_rows *rows,

@@ -7,6 +7,7 @@
 #define POSTERN_DB_DRIVER_H
 
 #include "db/db.h"
+#include "db/statement.h"
 
 enum db_result {
     DB_OK,
@@ -28,6 +29,7 @@ struct db_connection; /* each driver's own */
 
 struct db_driver {
     const char *name;
+    enum statement_dialect dialect;
     bool shared; /* one connection serves all fibers at once; otherwise it is one fiber's at a time
                   */
 

@@ -57,13 +57,13 @@ void joints_free(struct joints *joints)
     free(joints);
 }
 
-static struct joint *joint_find(struct joints *joints, const struct postern_statement *statement)
+static struct joint *joint_find(struct joints *joints, const struct postern_statement *statement,
+                                const char *sql)
 {
     for (size_t i = 0; i < STATEMENTS_MAX; i++) {
         struct joint *joint = &joints->list[i];
         if (joint->statement == NULL)
-            *joint = (struct joint){.statement = statement,
-                                    .width = statement_joint_width(statement->joint)};
+            *joint = (struct joint){.statement = statement, .width = statement_joint_width(sql)};
         if (joint->statement == statement)
             return joint;
     }
@@ -181,9 +181,10 @@ static void seat_wait(struct joint *joint, struct seat *seat)
         fiber_cond_wait(&seat->changed, NEVER);
 }
 
-bool joints_ask(struct joints *joints, const struct db_query *query, struct postern_rows *rows)
+bool joints_ask(struct joints *joints, const struct db_query *query, const char *sql,
+                struct postern_rows *rows)
 {
-    struct joint *joint = joint_find(joints, query->statement);
+    struct joint *joint = joint_find(joints, query->statement, sql);
     struct seat seat = {.state = SEAT_LEADS, .query = query, .rows = rows};
     *rows = (struct postern_rows){0};
     if (joint == NULL || query->count < joint->width || query->deadline - fiber_now() < TIME_LEFT)

@@ -23,9 +23,10 @@ struct joints *joints_new(bool (*run)(void *context, const struct db_query *quer
 void joints_free(struct joints *joints);
 
 /*
- * False, with nothing in rows, when it is to be asked alone: there is too little time left to
- * depend on others, or the joint statement had no answer for each.
+ * sql is the statement's joint form. False, with nothing in rows, when it is to be asked alone:
+ * there is too little time left to depend on others, or the joint statement had no answer for each.
  */
-bool joints_ask(struct joints *joints, const struct db_query *query, struct postern_rows *rows);
+bool joints_ask(struct joints *joints, const struct db_query *query, const char *sql,
+                struct postern_rows *rows);
 
 #endif

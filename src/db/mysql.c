@@ -150,6 +150,7 @@ static bool mysql_can_join(const struct db_connection *connection)
 
 const struct db_driver db_mysql_driver = {
     .name = "mysql",
+    .dialect = STATEMENT_MYSQL,
     .shared = false,
     .connect = mysql_connect_server,
     .query = mysql_query_run,

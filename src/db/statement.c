@@ -17,6 +17,17 @@ static const char *dialect_text(const struct postern_statement *statement,
     return own[dialect] != NULL ? own[dialect] : statement->sql;
 }
 
+const char *statement_joint(const struct postern_statement *statement,
+                            enum statement_dialect dialect)
+{
+    const char *own[] = {
+        [STATEMENT_SQLITE] = NULL, /* whose commits are shared by all statements */
+        [STATEMENT_PGSQL] = statement->pgsql_joint,
+        [STATEMENT_MYSQL] = statement->mysql_joint,
+    };
+    return own[dialect];
+}
+
 static uint8_t list_code(size_t length)
 {
     uint8_t code = 1;
@@ -78,10 +89,10 @@ static struct postern_value *list_spread(struct postern_value *to, const struct 
 bool statement_call(const struct db_query *query, enum statement_dialect dialect,
                     struct statement_call *call, struct postern_error *error)
 {
-    bool joint = query->callers > 0;
-    *call = (struct statement_call){
-        .key = {.sql = joint ? query->statement->joint : dialect_text(query->statement, dialect),
-                .callers = query->callers}};
+    *call = (struct statement_call){.key = {.sql = query->callers > 0
+                                                       ? statement_joint(query->statement, dialect)
+                                                       : dialect_text(query->statement, dialect),
+                                            .callers = query->callers}};
     if (call->key.sql == NULL)
         return postern_error_set(error, "a statement has no text for this kind of database");
     if (!call_measure(query, call, error))

@@ -45,6 +45,10 @@ size_t statement_quoted_length(const char *sql);
 /* The text with $1, $2 ... in place of its '?', as PostgreSQL has them; the caller frees it. */
 char *statement_number(const char *sql, size_t *count);
 
+/* The joint form for that dialect, or NULL. */
+const char *statement_joint(const struct postern_statement *statement,
+                            enum statement_dialect dialect);
+
 /* How many '?' stand in the brackets of a joint statement. */
 size_t statement_joint_width(const char *sql);
 

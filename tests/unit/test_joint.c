@@ -15,8 +15,10 @@
 
 #define CALLERS 40
 
-static const struct postern_statement echo = {
-    .sql = "", .joint = "INSERT INTO t VALUES [(?, '?]', ?)] RETURNING a", .repeatable = true};
+static const struct postern_statement echo = {.sql = "",
+                                              .mysql_joint =
+                                                  "INSERT INTO t VALUES [(?, '?]', ?)] RETURNING a",
+                                              .repeatable = true};
 
 /* A server that takes its time and returns each caller's first value. */
 static struct {
@@ -67,7 +69,7 @@ static void ask(void *arg)
     struct postern_value values[] = {postern_text(caller->name), postern_integer(1),
                                      postern_text("of no use when joint")};
     struct db_query query = {&echo, values, 3, arena, fiber_now() + caller->patience, 0};
-    caller->answered = joints_ask(caller->joints, &query, &rows);
+    caller->answered = joints_ask(caller->joints, &query, echo.mysql_joint, &rows);
     if (caller->answered) {
         assert_int_equal(rows.count, 1);
         assert_string_equal(postern_row_text(&rows, 0, 0), caller->name);
@@ -153,7 +155,7 @@ static void brackets_are_repeated_for_each_caller(void **state)
 {
     (void)state;
     struct postern_error error;
-    struct statement_key key = {.sql = echo.joint, .callers = 2};
+    struct statement_key key = {.sql = echo.mysql_joint, .callers = 2};
     char *text = statement_expand(&key, &error);
     assert_string_equal(text, "INSERT INTO t VALUES (?, '?]', ?),(?, '?]', ?) RETURNING a");
     free(text);
