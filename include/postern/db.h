@@ -77,6 +77,15 @@ enum postern_lookup postern_query(struct postern_request *req, const char *datab
                                   struct postern_rows *rows);
 
 /*
+ * The same for a write that no verdict depends on, to a cache for example: it is given a second at
+ * most, and when it fails, that is logged and the request is not told.
+ */
+enum postern_lookup postern_query_optional(struct postern_request *req, const char *database,
+                                           const struct postern_statement *statement,
+                                           const struct postern_value *values, size_t count,
+                                           struct postern_rows *rows);
+
+/*
  * The same for what is configured (settings, lists, domains): an answer is remembered per
  * process for `cache_ttl`. Never for what is counted.
  */

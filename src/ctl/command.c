@@ -14,6 +14,7 @@ const struct noun *const nouns[] = {
     &noun_db,
     &noun_greylist,
     &noun_srs,
+    &noun_senderscore,
     &noun_help,
     NULL,
 };

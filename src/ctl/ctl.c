@@ -3,12 +3,16 @@
 #include "ctl/output.h"
 #include "policy/module.h"
 #include "util/buffer.h"
+#include "util/quantity.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LIMIT     100
+#define LIMIT_MAX 1000000
 
 const char *ctl_option(const struct ctl *ctl, const char *name)
 {
@@ -33,6 +37,16 @@ void ctl_complain(const char *format, ...)
     fprintf(stderr, "%s\n", line.data);
     buffer_free(&text);
     buffer_free(&line);
+}
+
+bool ctl_limit(const struct ctl *ctl, int64_t *limit)
+{
+    const char *text = ctl_option(ctl, "limit");
+    *limit = LIMIT;
+    if (text == NULL || (quantity_parse_integer(text, limit) && *limit > 0 && *limit <= LIMIT_MAX))
+        return true;
+    ctl_complain("--limit: expected a number from 1 to %d, not `%s`", LIMIT_MAX, text);
+    return false;
 }
 
 enum ctl_status ctl_load_config(struct ctl *ctl)

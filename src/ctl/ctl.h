@@ -30,6 +30,9 @@ const char *ctl_option(const struct ctl *ctl, const char *name);
 #define CTL_TIMEOUT 10
 double ctl_patience(const struct ctl *ctl, int usual);
 
+/* What --limit says, else 100; false, with a complaint, when it is no number. */
+bool ctl_limit(const struct ctl *ctl, int64_t *limit);
+
 /* One line on stderr; control characters in it are escaped. */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
