@@ -23,9 +23,10 @@
  * where values are integers.
  *
  * Where the table's key is a pair of integers, page and find return both, in place of id, and
- * page is given the last pair seen with its first half twice. The key is used for each page with
+ * page is given the last pair seen with its first half twice. The key's index is used with the
+ * following, in which + keeps SQLite from looking up the first half alone:
  *
- *     sqlite, pgsql    WHERE a >= ? AND (a, b) > (?, ?) ORDER BY a, b LIMIT ?
+ *     sqlite, pgsql    WHERE +a >= ? AND (a, b) > (?, ?) ORDER BY a, b LIMIT ?
  *     mysql            WHERE a > ? OR (a = ? AND b > ?) ORDER BY a, b LIMIT ?
  */
 struct postern_listing_table {

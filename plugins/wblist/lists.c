@@ -19,7 +19,7 @@ enum { ACCOUNT_PRIORITY, SUBJECT_PRIORITY, WORD };
 
 #define PAGE_OF(table, after)                                                                      \
     "(SELECT rid, sid, wb FROM " table " WHERE " after " ORDER BY rid, sid LIMIT ?) AS list"
-#define AFTER       "rid >= ? AND (rid, sid) > (?, ?)"
+#define AFTER       "+rid >= ? AND (rid, sid) > (?, ?)"
 #define AFTER_MYSQL "rid > ? OR (rid = ? AND sid > ?)"
 
 #define WITH_ADDRESSES(local, other)                                                               \

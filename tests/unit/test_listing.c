@@ -17,7 +17,7 @@ static const struct postern_listing_table plain = {
 static const struct postern_listing_table paired = {
     .database = "iredapd",
     .pair = true,
-    .page = {.sql = PAIRS "WHERE id / 10 >= ? AND (id / 10, id % 10) > (?, ?)"
+    .page = {.sql = PAIRS "WHERE +id / 10 >= ? AND (id / 10, id % 10) > (?, ?)"
                           " ORDER BY id / 10, id % 10 LIMIT ?"},
     .networks = {.sql = "SELECT id, '', subject FROM entries WHERE id > ?"
                         " AND (subject LIKE '%/%' OR subject LIKE '%*%') ORDER BY id LIMIT ?"},
