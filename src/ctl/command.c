@@ -13,6 +13,9 @@ const struct noun *const nouns[] = {
     &noun_plugin,
     &noun_db,
     &noun_greylist,
+    &noun_throttle,
+    &noun_wblist,
+    &noun_rdns,
     &noun_help,
     NULL,
 };
