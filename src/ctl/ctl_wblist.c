@@ -68,16 +68,18 @@ static const struct postern_statement ADDRESSES_ADD = {
         .repeatable = true                                                                         \
     }
 
+/* Arrays keep PostgreSQL from joining tables of whose size it has no idea yet, row by row. */
 #define DELETE(table, user, address)                                                               \
     {                                                                                              \
         .sqlite = "DELETE FROM " table " WHERE wb = ? AND " user                                   \
                   " IN (SELECT id FROM users WHERE email = ?) AND " address                        \
                   " IN (SELECT mailaddr.id FROM " ITEMS_SQLITE                                     \
                   " JOIN mailaddr ON mailaddr.email = " EMAIL_SQLITE ")",                          \
-        .pgsql = "DELETE FROM " table " WHERE wb = ? AND " user " IN (SELECT id FROM users "       \
-                 "WHERE email = convert_to(CAST(? AS text), 'UTF8')) AND " address                 \
-                 " IN (SELECT mailaddr.id FROM " ITEMS_PGSQL                                       \
-                 " JOIN mailaddr ON mailaddr.email = " EMAIL_PGSQL ")",                            \
+        .pgsql =                                                                                   \
+            "DELETE FROM " table " WHERE wb = ? AND " user " = ANY (ARRAY(SELECT id FROM "         \
+            "users WHERE email = convert_to(CAST(? AS text), 'UTF8'))) AND " address               \
+            " = ANY (ARRAY(SELECT id FROM mailaddr WHERE email = ANY (ARRAY(SELECT " EMAIL_PGSQL   \
+            " FROM " ITEMS_PGSQL "))))",                                                           \
         .mysql = "DELETE " table " FROM " table " JOIN users ON users.id = " user                  \
                  " JOIN mailaddr ON mailaddr.id = " address " WHERE " table                        \
                  ".wb = ? AND users.email = CAST(? AS BINARY) "                                    \
