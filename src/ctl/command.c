@@ -15,6 +15,9 @@ const struct noun *const nouns[] = {
     &noun_greylist,
     &noun_srs,
     &noun_senderscore,
+    &noun_throttle,
+    &noun_wblist,
+    &noun_rdns,
     &noun_help,
     NULL,
 };
