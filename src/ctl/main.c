@@ -5,6 +5,7 @@
 #include "build_config.h"
 #include "ctl/arguments.h"
 #include "ctl/help.h"
+#include "dns/dns.h"
 #include "runtime/fiber.h"
 #include "util/arena.h"
 #include "util/buffer.h"
@@ -52,12 +53,15 @@ static void run_command(void *arg)
     struct run *run = arg;
     struct ctl *ctl = run->ctl;
     ctl->deadline = fiber_now() + ctl_patience(ctl, CTL_TIMEOUT);
-    if (ctl->config != NULL)
+    if (ctl->config != NULL) {
         databases_open(&ctl->databases, ctl->config);
+        dns_open(ctl->config);
+    }
     enum command_needs needs = ctl->command->needs;
     run->status = needs >= NEEDS_DATABASE ? require_schema(ctl, needs) : CTL_DONE;
     if (run->status == CTL_DONE)
         run->status = ctl->command->run(ctl);
+    dns_close();
     databases_close(&ctl->databases);
     fiber_runtime_stop();
 }

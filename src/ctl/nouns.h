@@ -11,6 +11,8 @@ extern const struct noun noun_help;
 extern const struct noun noun_plugin;
 extern const struct noun noun_rdns;
 extern const struct noun noun_reload;
+extern const struct noun noun_srs;
+extern const struct noun noun_senderscore;
 extern const struct noun noun_status;
 extern const struct noun noun_stop;
 extern const struct noun noun_throttle;
