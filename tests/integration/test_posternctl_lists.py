@@ -61,13 +61,14 @@ def test_wblist_is_of_everybody_unless_an_account_is_given(ctl):
 
 def test_wblist_of_both_directions_are_apart(ctl):
     ctl.good("wblist", "add", "--outbound", "--account", "@example.com", "--blacklist",
-             "a@b.example")
+             "a@b.example", "--whitelist", "sales@*")
     assert inbound(ctl) == []
-    assert outbound(ctl) == [("@example.com", "a@b.example", "B")]
+    assert outbound(ctl) == [("@example.com", "a@b.example", "B"),
+                             ("@example.com", "sales@*", "W")]
     assert ctl("wblist", "delete", "--account", "@example.com", "--blacklist",
                "a@b.example").returncode == NOTHING
     ctl.good("wblist", "delete", "--outbound", "--account", "@example.com", "--blacklist",
-             "a@b.example")
+             "a@b.example", "--whitelist", "sales@*")
     assert outbound(ctl) == []
 
 
