@@ -311,7 +311,7 @@ def test_no_lines_change_nothing(ctl):
 def test_too_much_input_is_refused(ctl):
     said = ctl.refused("rdns", "add", "--blacklist", "-", text="a.example\n" * 1_700_000,
                        status=UNREACHABLE)
-    assert "more than 16MB" in said
+    assert "more than 16 MB" in said
 
 
 def test_many_lines_go_in_and_out_again(ctl):
