@@ -71,6 +71,8 @@ struct postern_request {
     uint64_t size;            /* bytes; 0 before END-OF-MESSAGE */
     uint32_t recipient_count; /* 0 before END-OF-MESSAGE */
 
+    const char *recipient_delimiters; /* as configured, for postern_address_without_ext */
+
     struct postern_ip client;
     bool client_is_trusted; /* loopback or in `mynetworks` */
 

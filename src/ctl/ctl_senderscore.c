@@ -8,9 +8,11 @@
  * Rows of this time never expire, in the plugin and in the housekeeper; it is the last one that
  * iRedAPD's columns hold.
  */
-#define FOREVER      "2147483647"
-#define IS_FOREVER   "CASE WHEN time = " FOREVER " THEN 1 ELSE 0 END"
-#define OR_NO_TIME   "CASE WHEN time = " FOREVER " THEN 0 ELSE time END"
+#define FOREVER    "2147483647"
+#define IS_FOREVER "CASE WHEN time = " FOREVER " THEN 1 ELSE 0 END"
+#define OR_NO_TIME "CASE WHEN time = " FOREVER " THEN 0 ELSE time END"
+#define LIMIT      100
+
 #define NEWEST_FIRST " ORDER BY senderscore_cache.time DESC, client_address LIMIT ?"
 
 static const struct postern_statement LIST = {
@@ -69,7 +71,7 @@ static enum ctl_status list(struct ctl *ctl)
     struct postern_names clients;
     struct postern_rows rows;
     int64_t limit;
-    if (!read_clients(ctl, &clients) || !ctl_limit(ctl, &limit))
+    if (!read_clients(ctl, &clients) || !ctl_limit(ctl, LIMIT, &limit))
         return CTL_USAGE;
     enum postern_lookup lookup =
         ctl_query(ctl, &LIST,

@@ -66,6 +66,7 @@ void request_derive(struct postern_request *request, const struct config *config
     request->state = state_find(request->protocol_state);
     postern_ip_parse(request->client_address, &request->client);
     request->client_is_trusted = is_trusted(&request->client, config);
+    request->recipient_delimiters = config->recipient_delimiters;
     request->sender = without_final_dot(request, request->sender);
     request->recipient = without_final_dot(request, request->recipient);
     derive_address(request, config, "sender", request->sender, &request->sender_without_ext,
