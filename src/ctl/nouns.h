@@ -11,6 +11,7 @@ extern const struct noun noun_help;
 extern const struct noun noun_plugin;
 extern const struct noun noun_rdns;
 extern const struct noun noun_reload;
+extern const struct noun noun_spf;
 extern const struct noun noun_srs;
 extern const struct noun noun_senderscore;
 extern const struct noun noun_status;

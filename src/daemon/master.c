@@ -7,6 +7,7 @@
 #include "daemon/worker.h"
 #include "db/db.h"
 #include "dns/dns.h"
+#include "dns/spf.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
 
@@ -39,6 +40,7 @@ void master_register_metrics(const struct config *config)
     worker_register_metrics();
     db_prepare(config);
     dns_register_metrics();
+    spf_register_metrics();
     policy_register_metrics(config);
 }
 
