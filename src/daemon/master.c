@@ -8,6 +8,7 @@
 #include "db/db.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
+#include "runtime/stream.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -36,6 +37,7 @@ void master_register_metrics(const struct config *config)
     restarts_metric = metric_register(METRIC_COUNTER, "postern_worker_restarts_total", NULL,
                                       "Children started again after they died.");
     worker_register_metrics();
+    stream_register_metrics();
     db_prepare(config);
     policy_register_metrics(config);
 }
