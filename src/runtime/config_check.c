@@ -5,10 +5,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
-#define SECRET_LIMIT 65536
+#define SECRET_LIMIT  65536
+#define DOMAIN_LENGTH 253 /* RFC 1035, 2.3.4, as text */
 
 /* Both are sizeof the largest that inet_pton takes, with brackets. */
 #define HOST_ROOM (INET6_ADDRSTRLEN + 2)
@@ -85,6 +87,15 @@ static bool is_delimiters(const char *text)
     return strpbrk(text, "@. \t") == NULL;
 }
 
+static bool is_domain_or_off(const char *text)
+{
+    char address[DOMAIN_LENGTH + sizeof "x@"];
+    if (strlen(text) > DOMAIN_LENGTH)
+        return false;
+    snprintf(address, sizeof address, "x@%s", text);
+    return text[0] == '\0' || (text[0] != '[' && postern_address_is_valid(address));
+}
+
 static const char listener[] = "an address like \"127.0.0.1:7777\", \"[::1]:7777\", \"*:7777\" or "
                                "\"unix:/run/postern/policy\" (a path of up to 107 bytes)";
 
@@ -108,6 +119,7 @@ static const struct {
      "a server like \"192.0.2.53\", \"127.0.0.1:5353\" or \"[::1]:5353\""},
     {"ldap", "uri", is_ldap_uri, "a URI like \"ldap://127.0.0.1:389\" or \"ldaps://HOST\""},
     {"ldap", "base_dn", is_filled, "a DN like \"o=domains,dc=iredmail,dc=org\""},
+    {"srs", "domain", is_domain_or_off, "a domain name like \"srs.example.com\""},
     {"srs", "listen_forward", is_listener_or_off, listener},
     {"srs", "listen_reverse", is_listener_or_off, listener},
     {"srs", "listen_socketmap", is_listener_or_off, listener},
@@ -186,10 +198,10 @@ void config_read_secret(struct config_draft *draft, const struct config_section 
 
 static void read_srs_secrets(struct config_draft *draft)
 {
-    if (draft->secrets_file[0] == '\0')
+    if (draft->config.srs.secrets_file[0] == '\0')
         return;
     const struct config_setting *setting = find_setting(draft, "srs", "secrets_file");
-    char *text = read_secret_file(draft, setting, draft->secrets_file), *rest = NULL;
+    char *text = read_secret_file(draft, setting, draft->config.srs.secrets_file), *rest = NULL;
     for (char *line = text != NULL ? strtok_r(text, "\r\n", &rest) : NULL; line != NULL;
          line = strtok_r(NULL, "\r\n", &rest))
         names_add(draft->config.arena, &draft->config.srs.secrets, line);
@@ -198,9 +210,10 @@ static void read_srs_secrets(struct config_draft *draft)
 static void check_srs(struct config_draft *draft)
 {
     read_srs_secrets(draft);
+    draft->config.srs.domain = postern_lower(draft->config.arena, draft->config.srs.domain);
     const struct config_setting *domain = find_setting(draft, "srs", "domain");
     if (draft->config.srs.domain[0] != '\0' && draft->config.srs.secrets.count == 0 &&
-        draft->secrets_file[0] == '\0')
+        draft->config.srs.secrets_file[0] == '\0')
         config_problem_add(&draft->problems, domain->line,
                            "domain: expected secrets or secrets_file with it, to sign addresses");
     for (size_t i = 0; i < draft->config.srs.secrets.count; i++)

@@ -203,6 +203,25 @@ static void secrets_that_cannot_be_used_are_told(void **state)
     EXPECT_ERRORS("srs { secrets = {\"a\", \"\"} }", "1: secrets: expected secrets that are not");
 }
 
+static void srs_domain_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("srs { domain = \"a@b\" secrets = {\"s\"} }",
+                  "1: domain: expected a domain name");
+    EXPECT_ERRORS("srs { domain = \".b\" secrets = {\"s\"} }", "1: domain: expected a domain name");
+    EXPECT_ERRORS("srs { domain = \"[192.0.2.1]\" secrets = {\"s\"} }",
+                  "1: domain: expected a domain name");
+}
+
+static void srs_domain_is_kept_in_lower_case(void **state)
+{
+    (void)state;
+    struct config *config = load_good("srs { domain = \"SRS.Example\" secrets = {\"S\"} }");
+    assert_string_equal(config->srs.domain, "srs.example");
+    assert_string_equal(config->srs.secrets.items[0], "S");
+    config_free(config);
+}
+
 static void delimiter_that_every_address_has_is_refused(void **state)
 {
     (void)state;
@@ -316,6 +335,8 @@ int main(void)
         cmocka_unit_test(database_mistakes_are_told),
         cmocka_unit_test(secrets_are_read_from_files_without_line_ends),
         cmocka_unit_test(secrets_that_cannot_be_used_are_told),
+        cmocka_unit_test(srs_domain_that_is_none_is_refused),
+        cmocka_unit_test(srs_domain_is_kept_in_lower_case),
         cmocka_unit_test(delimiter_that_every_address_has_is_refused),
         cmocka_unit_test(addresses_and_networks_are_checked_one_by_one),
         cmocka_unit_test(the_sample_works_as_it_is),
