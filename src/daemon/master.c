@@ -9,6 +9,7 @@
 #include "policy/server.h"
 #include "runtime/metrics.h"
 #include "runtime/stream.h"
+#include "srs/service.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -40,6 +41,7 @@ void master_register_metrics(const struct config *config)
     stream_register_metrics();
     db_prepare(config);
     policy_register_metrics(config);
+    srs_register_metrics();
 }
 
 /* --- children --- */
