@@ -45,6 +45,9 @@ int postern_amavisd_priority(enum postern_account_form form);
  * 64+1+255 bytes are NOT enforced (limits are commonly exceeded). */
 bool postern_address_is_valid(const char *address);
 
+/* Whether text is a domain as an address may have it: no [literal], at most 253 bytes. */
+bool postern_domain_is_valid(const char *domain);
+
 /* Points into address, after its last @; "" when the address is not valid. */
 const char *postern_address_domain(const char *address);
 

@@ -1,15 +1,7 @@
 #include "directory/directory.h"
 
 #include "directory/vmail.h"
-#include <string.h>
 #include <strings.h>
-
-/* A [literal] is an address of a host, not a domain. */
-static bool is_domain(const char *text, struct postern_arena *arena)
-{
-    return text[0] != '\0' && text[0] != '[' &&
-           postern_address_is_valid(postern_printf(arena, "x@%s", text));
-}
 
 /* postern.conf may have a domain in any case. */
 static bool is_listed(const struct postern_names *domains, const char *domain)
@@ -25,7 +17,7 @@ enum postern_lookup directory_domain(const struct directory *directory, const ch
                                      struct postern_domain *found, struct postern_error *error)
 {
     *found = (struct postern_domain){.kind = POSTERN_DOMAIN_LOCAL, .target = ""};
-    if (!is_domain(domain, arena))
+    if (!postern_domain_is_valid(domain))
         return POSTERN_NOT_FOUND;
     if (is_listed(&directory->config->local_domains, domain))
         return POSTERN_FOUND;

@@ -5,12 +5,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
-#define SECRET_LIMIT  65536
-#define DOMAIN_LENGTH 253 /* RFC 1035, 2.3.4, as text */
+#define SECRET_LIMIT 65536
 
 /* Both are sizeof the largest that inet_pton takes, with brackets. */
 #define HOST_ROOM (INET6_ADDRSTRLEN + 2)
@@ -77,6 +75,11 @@ static bool is_ldap_uri(const char *text)
            strncmp(text, "ldapi://", 8) == 0;
 }
 
+static bool is_domain_or_off(const char *text)
+{
+    return text[0] == '\0' || postern_domain_is_valid(text);
+}
+
 static bool is_filled(const char *text)
 {
     return text[0] != '\0';
@@ -85,15 +88,6 @@ static bool is_filled(const char *text)
 static bool is_delimiters(const char *text)
 {
     return strpbrk(text, "@. \t") == NULL;
-}
-
-static bool is_domain_or_off(const char *text)
-{
-    char address[DOMAIN_LENGTH + sizeof "x@"];
-    if (strlen(text) > DOMAIN_LENGTH)
-        return false;
-    snprintf(address, sizeof address, "x@%s", text);
-    return text[0] == '\0' || (text[0] != '[' && postern_address_is_valid(address));
 }
 
 static const char listener[] = "an address like \"127.0.0.1:7777\", \"[::1]:7777\", \"*:7777\" or "
@@ -117,9 +111,10 @@ static const struct {
     {"metrics", "listen", is_listener_or_off, listener},
     {"dns", "servers", is_dns_server,
      "a server like \"192.0.2.53\", \"127.0.0.1:5353\" or \"[::1]:5353\""},
+    {"directory", "local_domains", postern_domain_is_valid, "a domain like \"example.com\""},
     {"ldap", "uri", is_ldap_uri, "a URI like \"ldap://127.0.0.1:389\" or \"ldaps://HOST\""},
     {"ldap", "base_dn", is_filled, "a DN like \"o=domains,dc=iredmail,dc=org\""},
-    {"srs", "domain", is_domain_or_off, "a domain name like \"srs.example.com\""},
+    {"srs", "domain", is_domain_or_off, "a domain like \"srs.example.com\""},
     {"srs", "listen_forward", is_listener_or_off, listener},
     {"srs", "listen_reverse", is_listener_or_off, listener},
     {"srs", "listen_socketmap", is_listener_or_off, listener},
@@ -207,8 +202,17 @@ static void read_srs_secrets(struct config_draft *draft)
         names_add(draft->config.arena, &draft->config.srs.secrets, line);
 }
 
+static void check_srs_build(struct config_draft *draft)
+{
+    if (!HAVE_CRYPTO && draft->config.srs.domain[0] != '\0')
+        config_problem_add(&draft->problems, find_setting(draft, "srs", "domain")->line,
+                           "domain: this build has no SRS: build Postern with libcrypto, or remove "
+                           "`domain`");
+}
+
 static void check_srs(struct config_draft *draft)
 {
+    check_srs_build(draft);
     read_srs_secrets(draft);
     draft->config.srs.domain = postern_lower(draft->config.arena, draft->config.srs.domain);
     const struct config_setting *domain = find_setting(draft, "srs", "domain");

@@ -61,7 +61,7 @@ static void linger(struct stream *stream)
 static void refuse(struct srs_connection *connection, struct postern_arena *arena,
                    const struct table_request *request)
 {
-    struct lookup broken = {TABLE_BROKEN, request->refusal};
+    struct lookup broken = {TABLE_BROKEN, request->refusal, ""};
     stream_refuse(&connection->stream, request->refusal);
     if (reply(connection, arena, &broken))
         linger(&connection->stream);

@@ -30,17 +30,17 @@ void srs_register_metrics(void)
 struct lookup srs_look_up(const struct rewrite *rewrite, const struct table_request *request,
                           struct postern_arena *arena, double deadline)
 {
-    static const enum table_status statuses[] = {[REWRITE_DONE] = TABLE_FOUND,
-                                                 [REWRITE_NOT_FOUND] = TABLE_NOT_FOUND,
-                                                 [REWRITE_TRY_AGAIN] = TABLE_TRY_AGAIN};
     if (request->refusal != NULL)
-        return (struct lookup){TABLE_NOT_FOUND, request->refusal};
+        return (struct lookup){TABLE_NOT_FOUND, request->refusal, ""};
     const char *address = "", *why = "";
     enum rewrite_result result =
         request->direction == TABLE_FORWARD
             ? rewrite_forward(rewrite, arena, request->key, deadline, &address, &why)
             : rewrite_reverse(rewrite, arena, request->key, &address, &why);
-    return (struct lookup){statuses[result], result == REWRITE_DONE ? address : why};
+    if (result == REWRITE_DONE)
+        return (struct lookup){TABLE_FOUND, address, why};
+    return (struct lookup){result == REWRITE_TRY_AGAIN ? TABLE_TRY_AGAIN : TABLE_NOT_FOUND, why,
+                           ""};
 }
 
 static enum outcome outcome_of(const struct table_request *request, const struct lookup *lookup)
@@ -77,7 +77,8 @@ void srs_report(const struct table_request *request, const struct lookup *lookup
         {"srs", direction_words[request->direction], false},
         {"address", request->key, false},
         {"result", outcome_words[outcome], false},
-        {outcome == REWRITTEN ? "rewritten" : "reason", lookup->text, false},
+        {"rewritten", outcome == REWRITTEN ? lookup->text : "", false},
+        {"reason", outcome == REWRITTEN ? lookup->remark : lookup->text, false},
         {"ms", log_milliseconds(seconds, milliseconds), true},
     };
     log_fields(level, fields, sizeof fields / sizeof fields[0]);

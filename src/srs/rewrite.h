@@ -23,9 +23,14 @@ struct rewrite {
     const char *host; /* this host's name, in lower case; "" when it is not known */
 };
 
+/* The SRS domain and secrets of the config, and this host's name; all three must outlive it. */
+void rewrite_init(struct rewrite *rewrite, const struct config *config, struct databases *databases,
+                  struct db_cache *cache);
+
 /*
- * Both take an address as it was received, in any case. *result, in arena, is set with DONE only;
- * *why with the other two: which rule or which lookup it was, for a log line.
+ * Both take an address as it was received, in any case. *result, in arena, is set with DONE only.
+ * *why is for a log line: which rule or which lookup it was; with DONE what is to be said of the
+ * result, mostly "".
  */
 
 /* A sender of mail that leaves this host. Waits in the calling fiber, until deadline at most. */

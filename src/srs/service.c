@@ -21,29 +21,13 @@ static const struct {
     {LISTENER_SRS_SOCKETMAP, &socketmap, TABLE_FORWARD},
 };
 
-/* "" when the kernel does not say. */
-static void find_host(char host[HOST_NAME_MAX + 1])
-{
-    if (gethostname(host, HOST_NAME_MAX) != 0)
-        host[0] = '\0';
-    for (char *c = host; *c != '\0'; c++)
-        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-}
-
 struct srs_service *srs_service_new(const struct config *config, struct databases *databases)
 {
     struct srs_service *service = calloc(1, sizeof *service);
     if (service == NULL)
         return NULL;
     service->buffers.size = BUFFER_SIZE;
-    find_host(service->host);
-    service->rewrite = (struct rewrite){
-        .config = config,
-        .databases = databases,
-        .cache = db_cache_new(config->cache_ttl),
-        .srs = {.domain = config->srs.domain, .secrets = config->srs.secrets},
-        .host = service->host,
-    };
+    rewrite_init(&service->rewrite, config, databases, db_cache_new(config->cache_ttl));
     return service;
 }
 

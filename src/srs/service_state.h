@@ -7,8 +7,6 @@
 #include "srs/service.h"
 #include "srs/table.h"
 
-#include <limits.h>
-
 struct srs_connection {
     struct srs_connection *next, *prev;
     struct srs_service *service;
@@ -22,7 +20,6 @@ struct srs_connection {
 
 struct srs_service {
     struct rewrite rewrite;
-    char host[HOST_NAME_MAX + 1];
     struct srs_connection *connections;
     size_t count;
     struct stream_pool buffers;
@@ -39,6 +36,7 @@ void srs_connection_serve(void *connection);
 struct lookup {
     enum table_status status;
     const char *text;
+    const char *remark; /* on the address, for the log; mostly "" */
 };
 
 struct lookup srs_look_up(const struct rewrite *rewrite, const struct table_request *request,

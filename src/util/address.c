@@ -94,6 +94,11 @@ static const char *address_at(const char *address)
     return at != NULL && is_domain(at + 1) && utf8_is_valid(address) ? at : NULL;
 }
 
+bool postern_domain_is_valid(const char *domain)
+{
+    return strlen(domain) <= DOMAIN_LENGTH_MAX && is_domain_name(domain) && utf8_is_valid(domain);
+}
+
 bool postern_address_is_valid(const char *address)
 {
     return address_at(address) != NULL;

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from harness.daemon import give_to_daemon
 from harness.load import Load, at_once
 from harness.policy import rcpt
 from harness.ports import free_port
@@ -523,33 +524,35 @@ def test_services_without_an_address_are_off(postern):
         assert client.request(SENDER).status == "OK"
 
 
-def findings(daemon):
-    done = daemon.run("-t", "-c", daemon.config)
-    return done.returncode, done.stdout + done.stderr
-
-
 def test_domain_without_a_secret_is_refused(postern):
-    daemon = start(postern, start=False, srs={"secrets": []})
-    status, text = findings(daemon)
-    assert status != 0
-    assert "domain: expected secrets or secrets_file" in text
+    daemon = start(postern, start=False, init=False, srs={"secrets": []})
+    done = daemon.run("-t", "-c", daemon.config)
+    assert done.returncode == 1
+    assert "domain: expected secrets or secrets_file" in done.stderr
 
 
 def test_secret_that_can_be_guessed_is_warned_of(postern):
-    daemon = start(postern, start=False, srs={"secrets": ["short", SECRET]})
-    status, text = findings(daemon)
-    assert status == 0
-    assert "first secret is so short" in text
+    daemon = start(postern, srs={"secrets": ["short", SECRET]})
+    assert daemon.wait_for_log("srs: the first secret is so short")
 
 
 def test_secrets_that_everybody_can_read_are_warned_of(postern, folder):
     path = folder / "secrets"
     path.write_text(SECRET + "\n")
-    daemon = start(postern, start=False, srs={"secrets": [], "secrets_file": path})
     path.chmod(0o644)
-    status, text = findings(daemon)
-    assert status == 0
-    assert f"everybody can read {path}" in text
+    daemon = start(postern, srs={"secrets": [], "secrets_file": path})
+    assert daemon.wait_for_log(f"srs: everybody can read {path}")
+    with connect(daemon, "tcp_table") as client:
+        assert client.request(SENDER).text == sign(SENDER, daemon.now)
+
+
+def test_good_secrets_are_not_warned_of(postern, folder):
+    path = folder / "secrets"
+    path.write_text(SECRET + "\n")
+    path.chmod(0o600)
+    give_to_daemon(path)
+    daemon = start(postern, srs={"secrets": [], "secrets_file": path})
+    assert not [line for line in daemon.log_lines() if "srs:" in line]
 
 
 def test_port_in_use_names_the_address(postern, daemon):

@@ -52,7 +52,7 @@ class Daemon:
         self.sections = {"log": {"target": "stderr", "level": "info", **(log or {})},
                          "metrics": {"listen": self.metrics_address}}
         if database is not None:
-            self.sections['database "iredapd"'] = database.section()
+            self.sections.update(database.sections())
         self.sections.update({f'plugin "{name}"': keys for name, keys in (options or {}).items()})
         self.sections.update(sections or {})
         self.stderr.touch()

@@ -1,4 +1,5 @@
-"""The daemon's database, and direct access to it for what posternctl can't say."""
+"""The daemon's databases, and direct access to them for what posternctl can't say."""
+import pathlib
 import sqlite3
 import subprocess
 
@@ -23,8 +24,16 @@ def greylisting_priority(account):
     return PRIORITIES[form]
 
 
+INTEGRATION = pathlib.Path(__file__).resolve().parents[1]
+
+
 class Database:
-    """What every backend has; '?' stands for a value."""
+    """
+    What every backend has; '?' stands for a value. It is the daemon's iredapd; `others` are the
+    other logical databases that it was made with, by their names.
+    """
+
+    others = {}
 
     def execute(self, sql, *values):
         raise NotImplementedError
@@ -34,8 +43,21 @@ class Database:
         raise NotImplementedError
 
     def section(self):
-        """Settings of the section `database "iredapd"`."""
+        """Settings of its section in postern.conf."""
         raise NotImplementedError
+
+    def sections(self):
+        """Its section and those of the others, by their heads."""
+        return {f'database "{name}"': database.section()
+                for name, database in {"iredapd": self, **self.others}.items()}
+
+    @property
+    def amavisd(self):
+        return self.others["amavisd"]
+
+    @property
+    def vmail(self):
+        return self.others["vmail"]
 
     def count(self, table, where="1 = 1", *values):
         return self.query(f"SELECT COUNT(*) FROM {table} WHERE {where}", *values)[0][0]
@@ -64,11 +86,18 @@ class Database:
 
 
 class SqliteDatabase(Database):
+    """One file for all three."""
+
     def __init__(self, folder):
         self.path = folder / "postern.db"
+        self.others = {"vmail": self, "amavisd": self}
 
     def section(self):
         return {"driver": "sqlite", "path": self.path}
+
+    def sections(self):
+        """The others are in the file of iredapd, unless told otherwise."""
+        return {'database "iredapd"': self.section()}
 
     def _run(self, sql, values):
         connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
@@ -89,7 +118,8 @@ class SqliteBackend:
 
     name = "sqlite"
 
-    def create(self, folder):
+    def create(self, folder, *_others):
+        """The tables of the others come with `posternctl db init`."""
         return SqliteDatabase(folder)
 
     def remove(self):
@@ -98,7 +128,7 @@ class SqliteBackend:
 
 class ServerDatabase(Database):
     def __init__(self, server, name):
-        self.server, self.name = server, name
+        self.server, self.name, self.others = server, name, {}
 
     def section(self):
         return self.server.section(self.name)
@@ -109,6 +139,12 @@ class ServerDatabase(Database):
     def query(self, sql, *values):
         return self.server.query(sql, *values, database=self.name)
 
+    def load_vmail(self):
+        """The mail system's tables, which Postern never makes, as the user that asks for them."""
+        role = "SET ROLE postern;\n" if self.server.driver == "pgsql" else ""
+        script = INTEGRATION / "iredmail" / f"vmail.{self.server.driver}.sql"
+        self.server.query(role + script.read_text(), database=self.name)
+
 
 class ServerBackend:
     """Makes databases on one server, which runs until remove()."""
@@ -116,9 +152,18 @@ class ServerBackend:
     def __init__(self, server):
         self.server, self.name, self.made = server, server.driver, 0
 
-    def create(self, folder):
+    def create(self, folder, *others):
+        """An empty iredapd. others: "amavisd", empty too, and "vmail" with its tables."""
         self.made += 1
-        name = f"postern{self.made}"
+        database = self._create_one("iredapd")
+        for name in others:
+            database.others[name] = self._create_one(name)
+            if name == "vmail":
+                database.vmail.load_vmail()
+        return database
+
+    def _create_one(self, logical):
+        name = f"postern{self.made}_{logical}"
         self.server.create_database(name)
         return ServerDatabase(self.server, name)
 
