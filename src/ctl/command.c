@@ -13,6 +13,7 @@ const struct noun *const nouns[] = {
     &noun_plugin,
     &noun_db,
     &noun_greylist,
+    &noun_srs,
     &noun_help,
     NULL,
 };

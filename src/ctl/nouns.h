@@ -10,6 +10,7 @@ extern const struct noun noun_greylist;
 extern const struct noun noun_help;
 extern const struct noun noun_plugin;
 extern const struct noun noun_reload;
+extern const struct noun noun_srs;
 extern const struct noun noun_status;
 extern const struct noun noun_stop;
 

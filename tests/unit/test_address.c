@@ -464,9 +464,30 @@ static void every_candidate_is_a_form_of_falling_priority(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_arena, drop_arena)
 
+static void domain_is_a_name_of_at_most_253_bytes(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"example.com", "com", "a-b_c.example", "b\xc3\xbc.example"};
+    static const char *const bad[] = {"",           ".",       ".com",  "com.",        "a..b",
+                                      "@a.example", "a b.com", "a@b.c", "[192.0.2.1]", "\xff.com",
+                                      "a=b.com"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(postern_domain_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(postern_domain_is_valid(bad[i]));
+    char longest[255];
+    memset(longest, 'a', 254);
+    longest[253] = '\0';
+    assert_true(postern_domain_is_valid(longest));
+    longest[253] = 'a';
+    longest[254] = '\0';
+    assert_false(postern_domain_is_valid(longest));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(domain_is_a_name_of_at_most_253_bytes),
         TEST(ordinary_addresses_are_valid),
         TEST(broken_addresses_are_invalid),
         TEST(lengths_are_not_limited),
