@@ -175,7 +175,7 @@ int housekeeper_run(const struct child_setup *setup)
 {
     struct housekeeper keeper = {0};
     struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR}};
-    listener_set_close_kind(setup->listeners, LISTENER_POLICY);
+    listener_set_close_others(setup->listeners, LISTENER_METRICS);
     close(setup->handoff_send);
     close(setup->handoff_receive);
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
