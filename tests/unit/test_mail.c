@@ -92,7 +92,7 @@ static void program_gets_the_mail_and_each_recipient_as_an_argument(void **state
 static void program_gets_no_files_and_little_environment_of_ours(void **state)
 {
     (void)state;
-    char script[200], text[400];
+    char script[400], text[400];
     int leak = open("/dev/null", O_RDONLY);
     setenv("SECRET", "s", 1);
     snprintf(script, sizeof script,
