@@ -4,7 +4,9 @@
 #include "daemon/notify.h"
 #include "db/db.h"
 #include "db/sqlite_checkpoint.h"
+#include "dns/dns.h"
 #include "runtime/clock.h"
+#include "runtime/option.h"
 #include "util/arena.h"
 
 #include <string.h>
@@ -33,6 +35,7 @@ struct housekeeper {
 struct cleanup {
     const char *what;
     struct postern_statement statement; /* values: now, how many */
+    const char *plugin, *option;        /* if set: now less that option, while the plugin is used */
 };
 
 static const struct cleanup cleanups[] = {
@@ -40,13 +43,34 @@ static const struct cleanup cleanups[] = {
      {.sql = "DELETE FROM greylisting_tracking WHERE id IN"
              " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?)",
       .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"}},
+    {"expired senderscore_cache",
+     {.sql = "DELETE FROM senderscore_cache WHERE client_address IN"
+             " (SELECT client_address FROM senderscore_cache WHERE time < ?"
+             "  AND time <> 2147483647 LIMIT ?)",
+      .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
+     "senderscore",
+     "cache"},
 };
 
-/* Rows deleted by one batch, -1 when it failed. */
-static int64_t delete_batch(struct db *db, const struct cleanup *cleanup, int64_t batch,
-                            struct postern_error *error)
+/* A plugin's duration; -1 when the plugin is not used. */
+static int64_t plugin_duration(const struct config *config, const char *plugin, const char *option)
 {
-    struct postern_value values[] = {postern_integer(clock_wall()), postern_integer(batch)};
+    for (size_t i = 0; i < config->plugins_length; i++) {
+        const struct plugin_config *used = &config->plugins[i];
+        if (strcmp(used->plugin->name, plugin) != 0)
+            continue;
+        const struct postern_option *found = option_find(used->plugin->options, option);
+        if (found != NULL && found->type == POSTERN_OPTION_DURATION)
+            return *(const int64_t *)((const char *)used->options + found->offset);
+    }
+    return -1;
+}
+
+/* Rows deleted by one batch, -1 when it failed. */
+static int64_t delete_batch(struct db *db, const struct cleanup *cleanup, int64_t age,
+                            int64_t batch, struct postern_error *error)
+{
+    struct postern_value values[] = {postern_integer(clock_wall() - age), postern_integer(batch)};
     struct postern_arena *arena = arena_new();
     struct postern_rows rows = {0};
     struct db_query query = {.statement = &cleanup->statement,
@@ -65,9 +89,14 @@ static void clean_up(struct housekeeper *keeper, const struct cleanup *cleanup)
 {
     struct postern_error error;
     struct db *db = databases_find(&keeper->databases, "iredapd");
-    int64_t batch = keeper->child.setup->config->cleanup_batch;
+    const struct config *config = keeper->child.setup->config;
+    int64_t batch = config->cleanup_batch;
+    int64_t age =
+        cleanup->plugin != NULL ? plugin_duration(config, cleanup->plugin, cleanup->option) : 0;
     int64_t total = 0, deleted;
-    while ((deleted = delete_batch(db, cleanup, batch, &error)) > 0) {
+    if (age < 0)
+        return;
+    while ((deleted = delete_batch(db, cleanup, age, batch, &error)) > 0) {
         total += deleted;
         if (deleted < batch)
             break;
@@ -178,6 +207,7 @@ int housekeeper_run(const struct child_setup *setup)
     close(setup->handoff_receive);
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
     databases_open(&keeper.databases, setup->config);
+    dns_open(setup->config);
     keeper.notify.config = setup->config;
     keeper.notify.db = databases_find(&keeper.databases, "iredapd");
     ev_timer_init(&keeper.patience, on_patience_end, PATIENCE, 0);

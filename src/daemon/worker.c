@@ -7,6 +7,7 @@
 
 #include "daemon/handoff.h"
 #include "db/db.h"
+#include "dns/dns.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
 
@@ -269,6 +270,7 @@ static int worker_end(struct worker *worker)
         _exit(worker->status);
     policy_server_free(worker->server);
     databases_close(&worker->databases);
+    dns_close();
     fiber_runtime_end();
     free(worker->intakes);
     free(worker->received);
@@ -290,6 +292,7 @@ int worker_run(const struct child_setup *setup)
     child_begin(&worker.child, setup, "posternd-worker", worker_leave);
     fiber_runtime_on_lag(observe_lag);
     databases_open(&worker.databases, setup->config);
+    dns_open(setup->config);
 
     /* Last before the poll: after the fibers that this turn made ready. */
     ev_prepare_init(&worker.after_turn, on_turn);

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <uthash.h>
 
-#define FIRST_VALUE 3 /* column */
-
 struct listing_account {
     UT_hash_handle hh;
     char name[];
@@ -42,16 +40,22 @@ void listing_rows_free(struct listing_rows *rows)
     free(rows);
 }
 
-struct postern_listing_row listing_row_read(const struct postern_rows *page, size_t row,
+/* They follow the key, the account and the subject. */
+static size_t count_values(const struct postern_rows *page, size_t key)
+{
+    return page->columns > key + 2 ? page->columns - key - 2 : 0;
+}
+
+struct postern_listing_row listing_row_read(const struct postern_rows *page, size_t row, size_t key,
                                             struct postern_arena *arena)
 {
-    size_t values = page->columns > FIRST_VALUE ? page->columns - FIRST_VALUE : 0;
+    size_t values = count_values(page, key);
     int64_t *copy = postern_alloc(arena, (values + 1) * sizeof *copy);
     for (size_t i = 0; i < values; i++)
-        copy[i] = postern_row_integer(page, row, FIRST_VALUE + i);
+        copy[i] = postern_row_integer(page, row, key + 2 + i);
     return (struct postern_listing_row){
-        .account = postern_strdup(arena, postern_row_text(page, row, 1)),
-        .subject = postern_strdup(arena, postern_row_text(page, row, 2)),
+        .account = postern_strdup(arena, postern_row_text(page, row, key)),
+        .subject = postern_strdup(arena, postern_row_text(page, row, key + 1)),
         .values = copy};
 }
 
@@ -92,16 +96,17 @@ static void add_entry(struct listing_rows *rows, struct postern_listing_row row,
     HASH_ADD_KEYPTR(hh, rows->entries, entry->key, length, entry);
 }
 
-void listing_rows_add(struct listing_rows *rows, const struct postern_rows *page, size_t index)
+void listing_rows_add(struct listing_rows *rows, const struct postern_rows *page, size_t index,
+                      size_t key)
 {
-    struct postern_listing_row row = listing_row_read(page, index, rows->arena);
+    struct postern_listing_row row = listing_row_read(page, index, key, rows->arena);
     rows->count++;
     if (strpbrk(row.subject, "/*") != NULL)
         network_table_add(&rows->networks, rows->arena, row.subject);
     if (!rows->whole)
         return;
     add_account(rows, row.account);
-    add_entry(rows, row, page->columns > FIRST_VALUE ? page->columns - FIRST_VALUE : 0);
+    add_entry(rows, row, count_values(page, key));
 }
 
 void listing_rows_append(struct postern_listing_rows *list, struct postern_arena *arena,

@@ -79,7 +79,7 @@ struct config {
         bool starttls;
     } ldap;
     struct {
-        const char *domain;
+        const char *domain;           /* in lower case; "" switches SRS off */
         struct postern_names secrets; /* secrets, then the lines of secrets_file */
         const char *listen_forward, *listen_reverse, *listen_socketmap;
     } srs;

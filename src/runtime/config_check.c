@@ -76,6 +76,11 @@ static bool is_ldap_uri(const char *text)
            strncmp(text, "ldapi://", 8) == 0;
 }
 
+static bool is_domain_or_off(const char *text)
+{
+    return text[0] == '\0' || postern_domain_is_valid(text);
+}
+
 static bool is_filled(const char *text)
 {
     return text[0] != '\0';
@@ -123,8 +128,10 @@ static const struct {
     {"metrics", "listen", is_listener_or_off, listener},
     {"dns", "servers", is_dns_server,
      "a server like \"192.0.2.53\", \"127.0.0.1:5353\" or \"[::1]:5353\""},
+    {"directory", "local_domains", postern_domain_is_valid, "a domain like \"example.com\""},
     {"ldap", "uri", is_ldap_uri, "a URI like \"ldap://127.0.0.1:389\" or \"ldaps://HOST\""},
     {"ldap", "base_dn", is_filled, "a DN like \"o=domains,dc=iredmail,dc=org\""},
+    {"srs", "domain", is_domain_or_off, "a domain like \"srs.example.com\""},
     {"srs", "listen_forward", is_listener_or_off, listener},
     {"srs", "listen_reverse", is_listener_or_off, listener},
     {"srs", "listen_socketmap", is_listener_or_off, listener},
@@ -215,9 +222,19 @@ static void read_srs_secrets(struct config_draft *draft)
         names_add(draft->config.arena, &draft->config.srs.secrets, line);
 }
 
+static void check_srs_build(struct config_draft *draft)
+{
+    if (!HAVE_CRYPTO && draft->config.srs.domain[0] != '\0')
+        config_problem_add(&draft->problems, find_setting(draft, "srs", "domain")->line,
+                           "domain: this build has no SRS: build Postern with libcrypto, or remove "
+                           "`domain`");
+}
+
 static void check_srs(struct config_draft *draft)
 {
+    check_srs_build(draft);
     read_srs_secrets(draft);
+    draft->config.srs.domain = postern_lower(draft->config.arena, draft->config.srs.domain);
     const struct config_setting *domain = find_setting(draft, "srs", "domain");
     if (draft->config.srs.domain[0] != '\0' && draft->config.srs.secrets.count == 0 &&
         draft->secrets_file[0] == '\0')

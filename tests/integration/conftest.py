@@ -104,6 +104,12 @@ def database(backend, folder):
 
 
 @pytest.fixture
+def databases(backend, folder):
+    """The same with the other two: `databases.amavisd`, and `databases.vmail` with its tables."""
+    return backend.create(folder, "amavisd", "vmail")
+
+
+@pytest.fixture
 def postern(build, folder):
     """Makes daemons for one test; see daemons()."""
     with daemons(build, folder) as make:

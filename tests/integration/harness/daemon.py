@@ -53,7 +53,7 @@ class Daemon:
                          "metrics": {"listen": self.metrics_address},
                          "notify": {"recipients": []}}
         if database is not None:
-            self.sections['database "iredapd"'] = database.section()
+            self.sections.update(database.sections())
         self.sections.update({f'plugin "{name}"': keys for name, keys in (options or {}).items()})
         self.sections.update(sections or {})
         self.stderr.touch()
