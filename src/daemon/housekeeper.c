@@ -50,6 +50,14 @@ static const struct cleanup cleanups[] = {
       .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
      "senderscore",
      "cache"},
+    /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
+    {"expired throttle_tracking",
+     {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
+                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+      .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
+               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               "  FOR UPDATE SKIP LOCKED))",
+      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
 };
 
 /* A plugin's duration; -1 when the plugin is not used. */
