@@ -118,12 +118,11 @@ void rewrite_init(struct rewrite *rewrite, const struct config *config, struct d
 {
     char host[HOST_ROOM] = "";
     gethostname(host, sizeof host - 1);
-    *rewrite = (struct rewrite){
-        .config = config,
-        .databases = databases,
-        .cache = cache,
-        .srs = {postern_lower(config->arena, config->srs.domain), config->srs.secrets},
-        .host = postern_lower(config->arena, host)};
+    *rewrite = (struct rewrite){.config = config,
+                                .databases = databases,
+                                .cache = cache,
+                                .srs = {config->srs.domain, config->srs.secrets},
+                                .host = postern_lower(config->arena, host)};
 }
 
 enum rewrite_result rewrite_forward(const struct rewrite *rewrite, struct postern_arena *arena,

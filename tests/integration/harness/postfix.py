@@ -53,6 +53,7 @@ virtual_minimum_uid = 1
 
 MASTER_CF = """\
 cleanup   unix  n - n - 0 cleanup
+pickup    unix  n - n 60 1 pickup
 qmgr      unix  n - n 300 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite
 bounce    unix  - - n - 0 bounce
@@ -78,12 +79,14 @@ SMTPD = """\
 
 
 class Postfix:
-    def __init__(self, folder):
+    def __init__(self, folder, main_cf="", master_cf="", ports=None):
+        """main_cf, master_cf: settings of a test's own; ports: of the smtpds among them."""
         self.folder, self.process = folder, None
+        self.main_cf, self.master_cf = main_cf, master_cf
         (folder / "policy").mkdir()
         give_to_daemon(folder / "policy")
         port, path = free_port(), folder / "policy/socket"
-        self.ports = {"tcp": free_port(), "unix": free_port()}
+        self.ports = {"tcp": free_port(), "unix": free_port(), **(ports or {})}
         self.policy = {"tcp": f"inet:127.0.0.1:{port}", "unix": f"unix:{path}"}
         # The same as entries of `listen` in postern.conf.
         self.listen = {"tcp": f"127.0.0.1:{port}", "unix": f"unix:{path}"}
@@ -93,10 +96,11 @@ class Postfix:
             (self.folder / name).mkdir()
         shutil.chown(self.folder / "data", "postfix")
         shutil.chown(self.folder / "mail", MAIL_UID, MAIL_UID)
-        smtpds = [SMTPD.format(port=port, policy=self.policy[name])
-                  for name, port in self.ports.items()]
-        files = {"main.cf": MAIN_CF.format(folder=self.folder, domain=DOMAIN, uid=MAIL_UID),
-                 "master.cf": MASTER_CF + "".join(smtpds),
+        smtpds = [SMTPD.format(port=self.ports[name], policy=policy)
+                  for name, policy in self.policy.items()]
+        main_cf = MAIN_CF.format(folder=self.folder, domain=DOMAIN, uid=MAIL_UID)
+        files = {"main.cf": main_cf + self.main_cf,
+                 "master.cf": MASTER_CF + "".join(smtpds) + self.master_cf,
                  "mailboxes": f"@{DOMAIN} all/\n"}
         for name, text in files.items():
             (self.folder / "etc" / name).write_text(text)
