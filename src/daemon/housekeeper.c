@@ -50,6 +50,14 @@ static const struct cleanup cleanups[] = {
       .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
      "senderscore",
      "cache"},
+    /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
+    {"expired throttle_tracking",
+     {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
+                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+      .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
+               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               "  FOR UPDATE SKIP LOCKED))",
+      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
 };
 
 /* A plugin's duration; -1 when the plugin is not used. */
@@ -202,7 +210,7 @@ int housekeeper_run(const struct child_setup *setup)
     struct housekeeper keeper = {0};
     struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR},
                          {&keeper, send_notifications, NOTIFY_EVERY, NOTIFY_EVERY}};
-    listener_set_close_kind(setup->listeners, LISTENER_POLICY);
+    listener_set_close_others(setup->listeners, LISTENER_METRICS);
     close(setup->handoff_send);
     close(setup->handoff_receive);
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);

@@ -81,6 +81,7 @@ struct config {
     struct {
         const char *domain;           /* in lower case; "" switches SRS off */
         struct postern_names secrets; /* secrets, then the lines of secrets_file */
+        const char *secrets_file;
         const char *listen_forward, *listen_reverse, *listen_socketmap;
     } srs;
     struct {

@@ -213,10 +213,10 @@ void config_read_secret(struct config_draft *draft, const struct config_section 
 
 static void read_srs_secrets(struct config_draft *draft)
 {
-    if (draft->secrets_file[0] == '\0')
+    if (draft->config.srs.secrets_file[0] == '\0')
         return;
     const struct config_setting *setting = find_setting(draft, "srs", "secrets_file");
-    char *text = read_secret_file(draft, setting, draft->secrets_file), *rest = NULL;
+    char *text = read_secret_file(draft, setting, draft->config.srs.secrets_file), *rest = NULL;
     for (char *line = text != NULL ? strtok_r(text, "\r\n", &rest) : NULL; line != NULL;
          line = strtok_r(NULL, "\r\n", &rest))
         names_add(draft->config.arena, &draft->config.srs.secrets, line);
@@ -237,7 +237,7 @@ static void check_srs(struct config_draft *draft)
     draft->config.srs.domain = postern_lower(draft->config.arena, draft->config.srs.domain);
     const struct config_setting *domain = find_setting(draft, "srs", "domain");
     if (draft->config.srs.domain[0] != '\0' && draft->config.srs.secrets.count == 0 &&
-        draft->secrets_file[0] == '\0')
+        draft->config.srs.secrets_file[0] == '\0')
         config_problem_add(&draft->problems, domain->line,
                            "domain: expected secrets or secrets_file with it, to sign addresses");
     for (size_t i = 0; i < draft->config.srs.secrets.count; i++)

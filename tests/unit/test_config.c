@@ -209,6 +209,15 @@ static void secrets_that_cannot_be_used_are_told(void **state)
     EXPECT_ERRORS("srs { secrets = {\"a\", \"\"} }", "1: secrets: expected secrets that are not");
 }
 
+static void srs_domain_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("srs { domain = \"a@b\" secrets = {\"s\"} }", "1: domain: expected a domain");
+    EXPECT_ERRORS("srs { domain = \".b\" secrets = {\"s\"} }", "1: domain: expected a domain");
+    EXPECT_ERRORS("srs { domain = \"[192.0.2.1]\" secrets = {\"s\"} }",
+                  "1: domain: expected a domain");
+}
+
 #if HAVE_CURL
 
 static void smtp_url_is_taken_with_its_password(void **state)
@@ -260,7 +269,10 @@ static void srs_needs_a_secret_and_a_build_that_has_it(void **state)
     (void)state;
 #if HAVE_CRYPTO
     EXPECT_ERRORS("\nsrs { domain = \"d\" }", "2: domain: expected secrets or secrets_file");
-    config_free(load_good("srs { domain = \"d\" secrets = {\"s\"} }"));
+    struct config *config = load_good("srs { domain = \"SRS.Example\" secrets = {\"S\"} }");
+    assert_string_equal(config->srs.domain, "srs.example");
+    assert_string_equal(config->srs.secrets.items[0], "S");
+    config_free(config);
 #else
     EXPECT_ERRORS("srs {\n secrets = {\"s\"}\n domain = \"d\" }",
                   "3: domain: this build has no SRS: build Postern with libcrypto");
@@ -383,6 +395,7 @@ int main(void)
         cmocka_unit_test(database_mistakes_are_told),
         cmocka_unit_test(secrets_are_read_from_files_without_line_ends),
         cmocka_unit_test(secrets_that_cannot_be_used_are_told),
+        cmocka_unit_test(srs_domain_that_is_none_is_refused),
 #if HAVE_CURL
         cmocka_unit_test(smtp_url_is_taken_with_its_password),
         cmocka_unit_test(smtp_url_that_is_wrong_is_refused_without_its_password),

@@ -263,6 +263,12 @@ class Daemon:
         return [line for line in parsed if line and "state" in line
                 and all(line.get(key) == value for key, value in fields.items())]
 
+    def log_lookups(self, **fields):
+        """The lines of SRS lookups that have these fields, as dicts."""
+        parsed = [parse_fields(line) for line in self.log_lines()]
+        return [line for line in parsed if line and "srs" in line
+                and all(line.get(key) == value for key, value in fields.items())]
+
     def wait_for_log(self, text, count=1):
         """The lines that hold text, once there are that many."""
         def found():

@@ -98,18 +98,20 @@ SUBMISSION = """\
 
 
 class Postfix:
-    def __init__(self, folder):
+    def __init__(self, folder, main_cf="", master_cf="", ports=None):
+        """main_cf, master_cf: settings of a test's own; ports: of the smtpds among them."""
         self.folder, self.process = folder, None
+        self.main_cf, self.master_cf = main_cf, master_cf
         for name in ("policy", "sasl"):
             (folder / name).mkdir()
         give_to_daemon(folder / "policy")
         self.sasl = folder / "sasl/auth"
-        self.ports = {name: free_port() for name in ("tcp", "unix", "submission")}
         # Entries of `listen` in postern.conf.
         self.listen = {"tcp": f"127.0.0.1:{free_port()}", "unix": f"unix:{folder}/policy/socket",
                        "submission": f"127.0.0.1:{free_port()}"}
         self.policy = {name: address if address.startswith("unix:") else f"inet:{address}"
                        for name, address in self.listen.items()}
+        self.ports = {**{name: free_port() for name in self.policy}, **(ports or {})}
 
     def _write_config(self):
         for name in ("etc", "queue", "data", "mail"):
@@ -117,11 +119,12 @@ class Postfix:
         shutil.chown(self.folder / "data", "postfix")
         shutil.chown(self.folder / "mail", MAIL_UID, MAIL_UID)
         smtpds = [(SUBMISSION if name == "submission" else SMTPD).format(
-            port=port, policy=self.policy[name], sasl=self.sasl, late=LATE)
-            for name, port in self.ports.items()]
-        files = {"main.cf": MAIN_CF.format(folder=self.folder, domain=DOMAIN, elsewhere=ELSEWHERE,
-                                           uid=MAIL_UID),
-                 "master.cf": MASTER_CF + "".join(smtpds),
+            port=self.ports[name], policy=policy, sasl=self.sasl, late=LATE)
+            for name, policy in self.policy.items()]
+        main_cf = MAIN_CF.format(folder=self.folder, domain=DOMAIN, elsewhere=ELSEWHERE,
+                                 uid=MAIL_UID)
+        files = {"main.cf": main_cf + self.main_cf,
+                 "master.cf": MASTER_CF + "".join(smtpds) + self.master_cf,
                  "mailboxes": f"@{DOMAIN} all/\n@{ELSEWHERE} all/\n"}
         for name, text in files.items():
             (self.folder / "etc" / name).write_text(text)
@@ -141,7 +144,7 @@ class Postfix:
     def _answers(self):
         assert self.process.poll() is None, self.log() + (self.folder / "output").read_text()
         try:
-            for port in (self.ports["tcp"], self.ports["unix"]):
+            for port in (port for name, port in self.ports.items() if name != "submission"):
                 with socket.create_connection(("127.0.0.1", port), 5) as connection:
                     if not connection.recv(3).startswith(b"220"):
                         return False
