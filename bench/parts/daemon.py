@@ -18,11 +18,11 @@ workers = {workers}
 listen = {{"{listen}"}}
 pid_file = "{folder}/posternd.pid"
 plugin_dir = "{build}/plugins"
-log {{ target = "stderr" level = "info" }}
+log {{ target = "{log}" level = "info" }}
 metrics {{ listen = "127.0.0.1:{metrics_port}" }}
 database "iredapd" {{ {database} }}
 plugins = {{"reject_null_sender", "greylisting"}}
-"""
+{extra}"""
 
 
 class Postern:
@@ -53,14 +53,14 @@ def section_text(section):
                     for key, value in section.items())
 
 
-def write_config(build, folder, listen, section):
+def write_config(build, folder, listen, section, log, extra):
     user, group = daemon_account()
     if os.geteuid() == 0:
         shutil.chown(folder, user, group)
     path = folder / "postern.conf"
     path.write_text(CONFIG.format(user=user, group=group, workers=WORKERS, listen=listen,
                                   folder=folder, build=build, database=section_text(section),
-                                  metrics_port=free_port()))
+                                  metrics_port=free_port(), log=log, extra=extra))
     return path
 
 
@@ -72,17 +72,17 @@ def control(build, config, *command):
 
 
 @contextlib.contextmanager
-def posternd(build, folder, section):
-    """On the database that the section describes, with its tables made."""
+def posternd(build, folder, section, log="stderr", extra=""):
+    """On the database that the section describes, with its tables made; extra: more settings."""
     address = f"127.0.0.1:{free_port()}"
-    config = write_config(build, folder, address, section)
+    config = write_config(build, folder, address, section, log, extra)
     control(build, config, "db", "init")
-    log = folder / "posternd.log"
-    with open(log, "w", encoding="utf-8") as stderr, \
+    output = folder / "posternd.log"
+    with open(output, "w", encoding="utf-8") as stderr, \
             running([program(build, "src/posternd"), "-f", "-c", config],
                     stdout=stderr, stderr=stderr) as process:
         postern = Postern(address, process.pid)
-        wait_for(postern.is_up, process, "posternd", log)
+        wait_for(postern.is_up, process, "posternd", output)
         yield postern
 
 
