@@ -1,4 +1,4 @@
-"""Postern: two workers that greylist everybody."""
+"""Postern: two workers, which greylist everybody unless told otherwise."""
 import contextlib
 import os
 import pwd
@@ -10,6 +10,8 @@ from .errors import BenchError
 from .process import answers, free_port, resident_kb, running, wait_for, worker_pids
 
 WORKERS = 2
+DATABASE = "postern.db"
+PLUGINS = ("reject_null_sender", "greylisting")
 
 CONFIG = """\
 user = "{user}"
@@ -21,7 +23,7 @@ plugin_dir = "{build}/plugins"
 log {{ target = "{log}" level = "info" }}
 metrics {{ listen = "127.0.0.1:{metrics_port}" }}
 database "iredapd" {{ {database} }}
-plugins = {{"reject_null_sender", "greylisting"}}
+plugins = {{{plugins}}}
 {extra}"""
 
 
@@ -53,13 +55,15 @@ def section_text(section):
                     for key, value in section.items())
 
 
-def write_config(build, folder, listen, section, log, extra):
+def write_config(build, folder, listen, section, plugins=PLUGINS, log="stderr", extra=""):
+    """extra: more settings."""
     user, group = daemon_account()
     if os.geteuid() == 0:
         shutil.chown(folder, user, group)
     path = folder / "postern.conf"
     path.write_text(CONFIG.format(user=user, group=group, workers=WORKERS, listen=listen,
                                   folder=folder, build=build, database=section_text(section),
+                                  plugins=", ".join(f'"{name}"' for name in plugins),
                                   metrics_port=free_port(), log=log, extra=extra))
     return path
 
@@ -72,10 +76,10 @@ def control(build, config, *command):
 
 
 @contextlib.contextmanager
-def posternd(build, folder, section, log="stderr", extra=""):
-    """On the database that the section describes, with its tables made; extra: more settings."""
+def posternd(build, folder, section, **settings):
+    """On the database that the section describes, with its tables made; settings: write_config's."""
     address = f"127.0.0.1:{free_port()}"
-    config = write_config(build, folder, address, section, log, extra)
+    config = write_config(build, folder, address, section, **settings)
     control(build, config, "db", "init")
     output = folder / "posternd.log"
     with open(output, "w", encoding="utf-8") as stderr, \
@@ -87,7 +91,7 @@ def posternd(build, folder, section, log="stderr", extra=""):
 
 
 @contextlib.contextmanager
-def posternd_on_sqlite(build, folder):
-    section = {"driver": "sqlite", "path": folder / "postern.db"}
-    with posternd(build, folder, section) as postern:
+def posternd_on_sqlite(build, folder, plugins=PLUGINS):
+    section = {"driver": "sqlite", "path": folder / DATABASE}
+    with posternd(build, folder, section, plugins=plugins) as postern:
         yield postern

@@ -4,6 +4,7 @@ import functools
 
 from .build import SOURCE, measured, program
 from .daemon import WORKERS, posternd, posternd_on_sqlite
+from .lists import default_chain
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
 from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, srs_rows
@@ -91,6 +92,15 @@ def measure_sqlite(plan):
                               tail_goal=SHORT_TAIL)
 
 
+def measure_lists(plan):
+    """The same requests, of clients and senders that no list names."""
+    with default_chain(plan.build, plan.folder / "none", False) as without, \
+            default_chain(plan.build, plan.folder / "listed", True) as listed:
+        results = plan.compare(lambda: plan.load(without.address, "first-seen", "dunno"),
+                               lambda: plan.load(listed.address, "first-seen", "dunno"))
+    return results, load_rows("100,000 rows listed", "nothing listed", results, 0.8)
+
+
 def measure_server(started, name, plan):
     with started(plan.build) as server, \
             posternd(plan.build, plan.folder, server.section(plan.pool_size)) as postern:
@@ -108,6 +118,7 @@ def measure_server(started, name, plan):
 FIGURES = {
     "dunno": measure_dunno,
     "sqlite": measure_sqlite,
+    "lists": measure_lists,
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
     "srs": measure_srs,

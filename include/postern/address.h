@@ -62,6 +62,14 @@ char *postern_address_without_ext(struct postern_arena *arena, const char *addre
  * means over 127 labels) are left out; a [literal] has none. */
 struct postern_names postern_address_candidates(struct postern_arena *arena, const char *address);
 
+/* Those of user+ext@d and of user@d, without repeats. */
+struct postern_names postern_address_names(struct postern_arena *arena, const char *address,
+                                           const char *delimiters);
+
+/* user@* of user+ext@d; none of what is not an address. */
+struct postern_names postern_user_anywhere(struct postern_arena *arena, const char *address,
+                                           const char *delimiters);
+
 /* IPv4 w.x.y.z: itself, w.x.y.*, w.x.*.z; with all_wildcards every combination of '*'.
  * IPv6: its canonical text. No address: none. */
 struct postern_names postern_ip_candidates(struct postern_arena *arena, const struct postern_ip *ip,

@@ -4,6 +4,11 @@
  * SQL is a constant with '?' placeholders, one per value; "(?...)" stands for a
  * list of any length. Drivers prepare it once per connection. Text is never put
  * into SQL. The three databases are "iredapd", "vmail" and "amavisd".
+ *
+ * A `numbered` statement names its values: ?1 is the first. So each dialect can take them in its
+ * own order, more than once, or not at all. Lists come before all other values; what stands in
+ * {braces} is there once for each item of the lists in it, which are of one length, with commas
+ * between: "IN ({?1})", "VALUES {(?1, ?2, 0)}". The last item may be there several times.
  */
 #ifndef POSTERN_DB_H
 #define POSTERN_DB_H
@@ -17,6 +22,12 @@ struct postern_statement {
     const char *sqlite;
     const char *pgsql;
     const char *mysql;
+    const char *pgsql_joint; /* for several callers at once: what stands in [brackets] is there
+                                once for each, with commas between, for the first of their values.
+                                It returns a row for each, in their order, which may have columns
+                                of its own. Only what is repeatable can be joint. */
+    const char *mysql_joint; /* the same for MariaDB 10.5 and newer, which have RETURNING */
+    bool numbered;
     bool repeatable; /* running it twice does no harm: it is run again when its connection dies
                         before the server has answered. A SELECT always is. */
     bool
@@ -70,6 +81,15 @@ enum postern_lookup postern_query(struct postern_request *req, const char *datab
                                   const struct postern_statement *statement,
                                   const struct postern_value *values, size_t count,
                                   struct postern_rows *rows);
+
+/*
+ * The same for a write that no verdict depends on, to a cache for example: it is given a second at
+ * most, and when it fails, that is logged and the request is not told.
+ */
+enum postern_lookup postern_query_optional(struct postern_request *req, const char *database,
+                                           const struct postern_statement *statement,
+                                           const struct postern_value *values, size_t count,
+                                           struct postern_rows *rows);
 
 /*
  * The same for what is configured (settings, lists, domains): an answer is remembered per

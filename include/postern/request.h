@@ -71,8 +71,11 @@ struct postern_request {
     uint64_t size;            /* bytes; 0 before END-OF-MESSAGE */
     uint32_t recipient_count; /* 0 before END-OF-MESSAGE */
 
+    const char *recipient_delimiters; /* as configured, for postern_address_without_ext */
+
     struct postern_ip client;
     bool client_is_trusted; /* loopback or in `mynetworks` */
+    bool sender_is_srs; /* its domain is that of `srs { domain }`: rewritten here, or a bounce */
 
     /*
      * The recipients of this message (lower case) that Postern has let pass at RCPT on

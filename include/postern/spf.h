@@ -41,4 +41,8 @@ struct postern_spf {
  */
 const struct postern_spf *postern_spf_check(struct postern_request *req);
 
+/* False, with why, in a build that can't: for the validate of a plugin that would ask. */
+struct postern_error;
+bool postern_spf_is_built(struct postern_error *error);
+
 #endif

@@ -6,6 +6,8 @@
 #include "daemon/process.h"
 #include "daemon/worker.h"
 #include "db/db.h"
+#include "dns/dns.h"
+#include "dns/spf.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
 #include "runtime/stream.h"
@@ -40,6 +42,8 @@ void master_register_metrics(const struct config *config)
     worker_register_metrics();
     stream_register_metrics();
     db_prepare(config);
+    dns_register_metrics();
+    spf_register_metrics();
     policy_register_metrics(config);
     srs_register_metrics();
 }

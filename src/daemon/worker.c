@@ -7,6 +7,7 @@
 
 #include "daemon/handoff.h"
 #include "db/db.h"
+#include "dns/dns.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
 #include "srs/service.h"
@@ -302,6 +303,7 @@ static int worker_end(struct worker *worker)
     if (worker->srs != NULL)
         srs_service_free(worker->srs);
     databases_close(&worker->databases);
+    dns_close();
     fiber_runtime_end();
     free(worker->intakes);
     free(worker->received);
@@ -323,6 +325,7 @@ int worker_run(const struct child_setup *setup)
     child_begin(&worker.child, setup, "posternd-worker", worker_leave);
     fiber_runtime_on_lag(observe_lag);
     databases_open(&worker.databases, setup->config);
+    dns_open(setup->config);
 
     /* Last before the poll: after the fibers that this turn made ready. */
     ev_prepare_init(&worker.after_turn, on_turn);

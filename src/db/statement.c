@@ -17,6 +17,17 @@ static const char *dialect_text(const struct postern_statement *statement,
     return own[dialect] != NULL ? own[dialect] : statement->sql;
 }
 
+const char *statement_joint(const struct postern_statement *statement,
+                            enum statement_dialect dialect)
+{
+    const char *own[] = {
+        [STATEMENT_SQLITE] = NULL, /* whose commits are shared by all statements */
+        [STATEMENT_PGSQL] = statement->pgsql_joint,
+        [STATEMENT_MYSQL] = statement->mysql_joint,
+    };
+    return own[dialect];
+}
+
 static uint8_t list_code(size_t length)
 {
     uint8_t code = 1;
@@ -25,7 +36,7 @@ static uint8_t list_code(size_t length)
     return code;
 }
 
-static size_t list_size(uint8_t code)
+size_t statement_list_size(uint8_t code)
 {
     return (size_t)1 << (code - 1);
 }
@@ -57,7 +68,7 @@ static bool call_measure(const struct db_query *query, struct statement_call *ca
             return postern_error_set(error, "a list of %zu values is too long (at most %d)",
                                      value->length, STATEMENT_VALUES_MAX);
         call->key.lists[lists] = list_code(value->length);
-        call->count += list_size(call->key.lists[lists++]);
+        call->count += statement_list_size(call->key.lists[lists++]);
     }
     if (call->count > STATEMENT_VALUES_MAX)
         return postern_error_set(error, "%zu values are too many for a statement (at most %d)",
@@ -78,11 +89,17 @@ static struct postern_value *list_spread(struct postern_value *to, const struct 
 bool statement_call(const struct db_query *query, enum statement_dialect dialect,
                     struct statement_call *call, struct postern_error *error)
 {
-    *call = (struct statement_call){.key.sql = dialect_text(query->statement, dialect)};
+    *call = (struct statement_call){.key = {.sql = query->callers > 0
+                                                       ? statement_joint(query->statement, dialect)
+                                                       : dialect_text(query->statement, dialect),
+                                            .callers = query->callers,
+                                            .numbered = query->statement->numbered}};
     if (call->key.sql == NULL)
         return postern_error_set(error, "a statement has no text for this kind of database");
     if (!call_measure(query, call, error))
         return false;
+    if (call->key.numbered)
+        return statement_numbers_call(query, call, error);
     call->values = query->values;
     if (call->key.lists[0] == 0)
         return true;
@@ -92,7 +109,7 @@ bool statement_call(const struct db_query *query, enum statement_dialect dialect
     const uint8_t *code = call->key.lists;
     for (size_t i = 0; i < query->count; i++) {
         if (query->values[i].type == POSTERN_TEXTS)
-            to = list_spread(to, &query->values[i], list_size(*code++));
+            to = list_spread(to, &query->values[i], statement_list_size(*code++));
         else
             *to++ = query->values[i];
     }
@@ -108,8 +125,42 @@ static void list_write(struct buffer *text, size_t size)
     buffer_char(text, ')');
 }
 
-static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *codes)
+static const char *bracket_end(const char *sql)
 {
+    while (*sql != '\0' && *sql != ']') {
+        size_t quoted = statement_quoted_length(sql);
+        sql += quoted > 0 ? quoted : 1;
+    }
+    return sql;
+}
+
+/* What stands in the brackets, without them, for each caller; returns where it ends. */
+static const char *bracket_write(struct buffer *text, const char *sql, uint64_t callers)
+{
+    const char *end = bracket_end(sql + 1);
+    for (uint64_t i = 0; i < callers; i++) {
+        buffer_text(text, i == 0 ? "" : ",");
+        buffer_append(text, sql + 1, (size_t)(end - sql - 1));
+    }
+    return end + (*end == ']');
+}
+
+size_t statement_joint_width(const char *sql)
+{
+    const char *at = strchr(sql, '[');
+    size_t width = 0;
+    while (at != NULL && *at != '\0' && *at != ']') {
+        size_t quoted = statement_quoted_length(at);
+        width += *at == '?';
+        at += quoted > 0 ? quoted : 1;
+    }
+    return width;
+}
+
+static size_t parts_write(struct buffer *text, const struct statement_key *key)
+{
+    const char *sql = key->sql;
+    const uint8_t *codes = key->lists;
     size_t lists = 0;
     while (*sql != '\0') {
         size_t quoted = statement_quoted_length(sql);
@@ -118,9 +169,11 @@ static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *c
             sql += quoted;
         } else if (strncmp(sql, LIST, sizeof LIST - 1) == 0) {
             if (lists < STATEMENT_LISTS_MAX && codes[lists] != 0)
-                list_write(text, list_size(codes[lists]));
+                list_write(text, statement_list_size(codes[lists]));
             lists++;
             sql += sizeof LIST - 1;
+        } else if (*sql == '[' && key->callers > 0) {
+            sql = bracket_write(text, sql, key->callers);
         } else {
             buffer_char(text, *sql++);
         }
@@ -130,12 +183,14 @@ static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *c
 
 char *statement_expand(const struct statement_key *key, struct postern_error *error)
 {
+    if (key->numbered)
+        return statement_numbers_expand(key, error);
     size_t expected = 0;
     while (expected < STATEMENT_LISTS_MAX && key->lists[expected] != 0)
         expected++;
 
     struct buffer text = {0};
-    size_t lists = lists_write(&text, key->sql, key->lists);
+    size_t lists = parts_write(&text, key);
     if (lists == expected && text.data != NULL)
         return text.data;
     postern_error_set(error, "a statement with %zu lists was given %zu: %s", lists, expected,

@@ -5,6 +5,7 @@
 #include "runtime/log.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -66,12 +67,15 @@ void request_derive(struct postern_request *request, const struct config *config
     request->state = state_find(request->protocol_state);
     postern_ip_parse(request->client_address, &request->client);
     request->client_is_trusted = is_trusted(&request->client, config);
+    request->recipient_delimiters = config->recipient_delimiters;
     request->sender = without_final_dot(request, request->sender);
     request->recipient = without_final_dot(request, request->recipient);
     derive_address(request, config, "sender", request->sender, &request->sender_without_ext,
                    &request->sender_domain);
     derive_address(request, config, "recipient", request->recipient,
                    &request->recipient_without_ext, &request->recipient_domain);
+    request->sender_is_srs = request->sender_domain[0] != '\0' &&
+                             strcasecmp(request->sender_domain, config->srs.domain) == 0;
     request->sasl_domain = postern_address_domain(request->sasl_username);
     request->now = clock_wall();
     request->deadline = fiber_now() + (double)config->request_timeout;

@@ -87,6 +87,7 @@ struct config {
     struct {
         struct postern_names recipients;
         const char *sendmail, *smtp_url;
+        const char *smtp_password; /* of smtp_password_file, or "" */
     } notify;
     struct {
         bool enabled, bypass_dunno, bypass_greylisting, bypass_whitelist;

@@ -112,6 +112,7 @@ static const struct postern_option notify_options[] = {
     CONFIG(LIST, "recipients", notify.recipients, "root"),
     CONFIG(STRING, "sendmail", notify.sendmail, "/usr/sbin/sendmail"),
     CONFIG(STRING, "smtp_url", notify.smtp_url, ""),
+    DRAFT(STRING, "smtp_password_file", smtp_password_file, ""),
     POSTERN_OPTIONS_END,
 };
 

@@ -226,6 +226,27 @@ struct postern_names postern_address_candidates(struct postern_arena *arena, con
     return names;
 }
 
+struct postern_names postern_address_names(struct postern_arena *arena, const char *address,
+                                           const char *delimiters)
+{
+    const char *plain = postern_address_without_ext(arena, address, delimiters);
+    struct postern_names names = postern_address_candidates(arena, plain);
+    if (strcmp(plain, address) == 0)
+        return names;
+    return postern_names_join(arena, postern_address_candidates(arena, address), names);
+}
+
+struct postern_names postern_user_anywhere(struct postern_arena *arena, const char *address,
+                                           const char *delimiters)
+{
+    struct postern_names names = {0};
+    const char *plain = postern_address_without_ext(arena, address, delimiters);
+    const char *at = address_at(plain);
+    if (at != NULL)
+        names_add(arena, &names, postern_printf(arena, "%.*s@*", (int)(at - plain), plain));
+    return names;
+}
+
 static char *write_octet(char *text, uint8_t octet)
 {
     if (octet >= 100)

@@ -207,6 +207,17 @@ static void without_ext_copies_invalid_addresses(void **state)
     assert_string_equal(postern_address_without_ext(*state, "user+ext", "+"), "user+ext");
 }
 
+static void names_are_those_with_and_without_the_extension(void **state)
+{
+    assert_names(postern_address_names(*state, "u+x@example.com", "+"),
+                 "u+x@example.com @example.com @.example.com @.com @. u@example.com");
+    assert_names(postern_address_names(*state, "u-x@example.com", "+"),
+                 "u-x@example.com @example.com @.example.com @.com @.");
+    assert_names(postern_address_names(*state, "", "+"), "@.");
+    assert_names(postern_user_anywhere(*state, "u+x@example.com", "+"), "u@*");
+    assert_int_equal(postern_user_anywhere(*state, "nobody", "+").count, 0);
+}
+
 static void candidates_go_from_the_address_to_everybody(void **state)
 {
     assert_names(postern_address_candidates(*state, "u@a.example.com"),
@@ -497,6 +508,7 @@ int main(void)
         TEST(first_byte_is_no_delimiter),
         TEST(quoted_local_part_keeps_its_extension),
         TEST(without_ext_copies_invalid_addresses),
+        TEST(names_are_those_with_and_without_the_extension),
         TEST(candidates_go_from_the_address_to_everybody),
         TEST(null_or_invalid_address_is_everybody_only),
         TEST(address_literal_has_no_parents),

@@ -50,7 +50,8 @@ class Daemon:
             "pid_file": folder / "posternd.pid", "plugin_dir": build / "plugins",
             "drain_timeout": "20s", "cache_ttl": "0s", "plugins": list(plugins), **settings}
         self.sections = {"log": {"target": "stderr", "level": "info", **(log or {})},
-                         "metrics": {"listen": self.metrics_address}}
+                         "metrics": {"listen": self.metrics_address},
+                         "notify": {"recipients": []}}
         if database is not None:
             self.sections.update(database.sections())
         self.sections.update({f'plugin "{name}"': keys for name, keys in (options or {}).items()})

@@ -3,25 +3,31 @@ import pathlib
 import sqlite3
 import subprocess
 
-PRIORITIES = {"address": 100, "user": 90, "ip": 80, "network": 70, "domain": 60,
-              "subdomains": 50, "top": 40, "everybody": 0}
+GREYLISTING_PRIORITIES = {"address": 100, "user": 90, "ip": 80, "wildcard": 70, "network": 70,
+                          "domain": 60, "subdomains": 50, "top": 40, "everybody": 0}
+AMAVISD_PRIORITIES = {"address": 10, "user": 7, "ip": 9, "wildcard": 8, "network": 7,
+                      "domain": 5, "subdomains": 3, "top": 2, "everybody": 0}
+
+
+def account_form(account):
+    if account == "@.":
+        return "everybody"
+    if account.startswith("@."):
+        return "subdomains" if "." in account[2:] else "top"
+    if account.startswith("@"):
+        return "domain"
+    if account.endswith("@*"):
+        return "user"
+    if "@" in account:
+        return "address"
+    if "/" in account:
+        return "network"
+    return "wildcard" if "*" in account else "ip"
 
 
 def greylisting_priority(account):
     """The priority that behaviour.md gives to this form of an account."""
-    if account == "@.":
-        form = "everybody"
-    elif account.startswith("@."):
-        form = "subdomains" if "." in account[2:] else "top"
-    elif account.startswith("@"):
-        form = "domain"
-    elif account.endswith("@*"):
-        form = "user"
-    elif "@" in account:
-        form = "address"
-    else:
-        form = "network" if "/" in account or "*" in account else "ip"
-    return PRIORITIES[form]
+    return GREYLISTING_PRIORITIES[account_form(account)]
 
 
 INTEGRATION = pathlib.Path(__file__).resolve().parents[1]
@@ -80,6 +86,24 @@ class Database:
         self.execute("INSERT INTO greylisting (account, priority, sender, sender_priority, active)"
                      " VALUES (?, ?, ?, ?, ?)", account, priority, sender, sender_priority,
                      1 if active else 0)
+
+    def amavisd_id(self, table, email, priority=None):
+        """Of the row that has this address, with this priority if it is given."""
+        if not self.count(table, "email = ?", email):
+            self.execute(f"INSERT INTO {table} (email, priority) VALUES (?, ?)", email,
+                         AMAVISD_PRIORITIES[account_form(email)])
+        if priority is not None:
+            self.execute(f"UPDATE {table} SET priority = ? WHERE email = ?", priority, email)
+        return self.query(f"SELECT id FROM {table} WHERE email = ?", email)[0][0]
+
+    def list_address(self, word, address, account="@.", outbound=False, priority=None,
+                     account_priority=None):
+        """A W or B in the white- and blacklists of amavisd: `address` is the other side's."""
+        user = self.amavisd_id("users", account, account_priority)
+        other = self.amavisd_id("mailaddr", address, priority)
+        table = "outbound_wblist" if outbound else "wblist"
+        self.execute(f"INSERT INTO {table} (rid, sid, wb) VALUES (?, ?, ?)",
+                     *((other, user) if outbound else (user, other)), word)
 
     def whitelist(self, sender, account="@.", table="greylisting_whitelists"):
         self.execute(f"INSERT INTO {table} (account, sender) VALUES (?, ?)", account, sender)

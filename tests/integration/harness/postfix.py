@@ -53,6 +53,7 @@ virtual_minimum_uid = 1
 
 MASTER_CF = """\
 cleanup   unix  n - n - 0 cleanup
+pickup    unix  n - n 60 1 pickup
 qmgr      unix  n - n 300 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite
 bounce    unix  - - n - 0 bounce
