@@ -21,13 +21,16 @@ def _reply(answer):
 class SmtpSession:
     """One connection, for any number of messages."""
 
-    def __init__(self, port, client=OUTSIDE, helo="mx.sender.example"):
+    def __init__(self, port, client=OUTSIDE, helo="mx.sender.example", login=None):
+        """login: a user and a password."""
         self.smtp = smtplib.SMTP("127.0.0.1", port, local_hostname=helo, timeout=120)
         self.smtp.ehlo()
         if client is not LOOPBACK:
             code, text = self.smtp.docmd("XCLIENT", f"NAME={helo} ADDR={client}")
             assert code == 220, text
             self.smtp.ehlo()
+        if login:
+            self.smtp.login(*login)
 
     def __enter__(self):
         return self
@@ -48,9 +51,9 @@ class SmtpSession:
                                                     subject=subject)))
 
 
-def send_mail(port, sender, *recipients, client=OUTSIDE, subject="test"):
+def send_mail(port, sender, *recipients, client=OUTSIDE, subject="test", login=None):
     """One message in a session of its own."""
-    with SmtpSession(port, client) as session:
+    with SmtpSession(port, client, login=login) as session:
         return session.send(sender, *recipients, subject=subject)
 
 
