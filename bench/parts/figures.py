@@ -3,12 +3,16 @@ import contextlib
 import functools
 import sqlite3
 
+from . import throttle
 from .build import SOURCE, measured, program
-from .daemon import WORKERS, posternd, posternd_on_sqlite, sqlite_path
+from .daemon import DATABASE, WORKERS, posternd, posternd_on_sqlite
+from .lists import default_chain
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
-from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, shared_rows
+from .report import (fiber_rows, floor_latency_rows, load_rows, memory_rows, shared_rows,
+                     srs_rows)
 from .servers import mariadb, postgresql
+from .srs import measure_lookups, postern_srs, postsrsd
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
 SHORT_TAIL = ("<", 5)
@@ -66,6 +70,13 @@ def measure_dunno(plan):
     return results, rows + floor_latency_rows("epoll floor", results)
 
 
+def measure_srs(plan):
+    with postsrsd(plan.folder) as other, postern_srs(plan.build, plan.folder) as postern:
+        results = measure_rounds({"postsrsd": lambda: measure_lookups(plan, other),
+                                  "postern": lambda: measure_lookups(plan, postern)}, plan.rounds)
+    return results, srs_rows(results)
+
+
 def measure_floor_sqlite(plan):
     path = plan.folder / "floor.db"
     result = measured([program(plan.build, "bench/floor-sqlite"), "-d", str(plan.seconds), SCHEMA,
@@ -84,6 +95,15 @@ def measure_sqlite(plan):
                               tail_goal=SHORT_TAIL)
 
 
+def measure_lists(plan):
+    """The same requests, of clients and senders that no list names."""
+    with default_chain(plan.build, plan.folder / "none", False) as without, \
+            default_chain(plan.build, plan.folder / "listed", True) as listed:
+        results = plan.compare(lambda: plan.load(without.address, "first-seen", "dunno"),
+                               lambda: plan.load(listed.address, "first-seen", "dunno"))
+    return results, load_rows("100,000 rows listed", "nothing listed", results, 0.8)
+
+
 def measure_server(started, name, plan):
     with started(plan.build) as server, \
             posternd(plan.build, plan.folder, server.section(plan.pool_size)) as postern:
@@ -97,54 +117,43 @@ def measure_server(started, name, plan):
     return results, rows + floor_latency_rows(f"{name} floor", results)
 
 
-# What nobody reaches. Outside senders and mailboxes have a counter each; users have their own and
-# one that they all share.
-THROTTLES = """
-INSERT INTO throttle (account, kind, period, max_msgs, max_quota, shared) VALUES
-    ('@.', 'external', 86400, 1000000000, 1000000000000000, 0),
-    ('@.', 'inbound', 86400, 1000000000, 1000000000000000, 0),
-    ('@.', 'outbound', 3600, 1000000000, 1000000000000000, 0),
-    ('@.', 'outbound', 86400, 1000000000, 1000000000000000, 1)
-"""
-
-
-def measure_throttle(plan, postern, floor, floor_name, name):
+def measure_throttle(plan, postern, name, measure_floor):
     results = measure_rounds(
-        {"floor": floor,
-         "postern": lambda: plan.load(postern.address, "counted", "dunno"),
-         "shared": lambda: plan.load(postern.address, "eom", "dunno")}, plan.rounds)
+        {"floor": measure_floor,
+         "postern": lambda: plan.load(postern.address, throttle.OWN, "dunno"),
+         "shared": lambda: plan.load(postern.address, throttle.SHARED, "dunno")}, plan.rounds)
     title = f"two counters ({name})"
-    return results, load_rows(title, floor_name, results, 0.4) + shared_rows(title, results)
+    return results, load_rows(title, f"{name} floor", results, 0.4) + shared_rows(title, results)
 
 
 def measure_throttle_sqlite(plan):
-    with posternd_on_sqlite(plan.build, plan.folder, plugins=["throttle"]) as postern:
-        with contextlib.closing(sqlite3.connect(sqlite_path(plan.folder))) as database:
-            database.execute(THROTTLES)
-            database.commit()
+    with posternd_on_sqlite(plan.build, plan.folder, throttle.PLUGINS) as postern:
+        with contextlib.closing(sqlite3.connect(plan.folder / DATABASE)) as database, database:
+            database.execute(throttle.SETTINGS)
         give_each_a_core(postern.workers())
-        return measure_throttle(plan, postern, lambda: measure_floor_sqlite(plan), "SQLite floor",
-                                "SQLite")
+        return measure_throttle(plan, postern, "SQLite", lambda: measure_floor_sqlite(plan))
 
 
 def measure_throttle_server(started, name, plan):
     with started(plan.build) as server, \
             posternd(plan.build, plan.folder, server.section(plan.pool_size),
-                     plugins=["throttle"]) as postern:
-        server.execute(THROTTLES)
-        return measure_throttle(plan, postern, lambda: server.measure_floor(plan.seconds),
-                                f"{name} floor", name)
+                     plugins=throttle.PLUGINS) as postern:
+        server.execute(throttle.SETTINGS)
+        return measure_throttle(plan, postern, name,
+                                lambda: server.measure_floor(plan.seconds))
 
 
 # By the name that --only takes, each a function of a Plan that returns results and rows.
 FIGURES = {
     "dunno": measure_dunno,
     "sqlite": measure_sqlite,
+    "lists": measure_lists,
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
     "throttle-sqlite": measure_throttle_sqlite,
     "throttle-pgsql": functools.partial(measure_throttle_server, postgresql, "PostgreSQL"),
     "throttle-mysql": functools.partial(measure_throttle_server, mariadb, "MariaDB"),
+    "srs": measure_srs,
     "memory": measure_memory,
     "fiber": measure_fibers,
 }

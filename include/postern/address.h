@@ -45,6 +45,9 @@ int postern_amavisd_priority(enum postern_account_form form);
  * 64+1+255 bytes are NOT enforced (limits are commonly exceeded). */
 bool postern_address_is_valid(const char *address);
 
+/* Whether text is a domain as an address may have it: no [literal], at most 253 bytes. */
+bool postern_domain_is_valid(const char *domain);
+
 /* Points into address, after its last @; "" when the address is not valid. */
 const char *postern_address_domain(const char *address);
 
@@ -58,6 +61,14 @@ char *postern_address_without_ext(struct postern_arena *arena, const char *addre
  * A null or invalid address: @. alone. Parents longer than a DNS name (253 bytes, which also
  * means over 127 labels) are left out; a [literal] has none. */
 struct postern_names postern_address_candidates(struct postern_arena *arena, const char *address);
+
+/* Those of user+ext@d and of user@d, without repeats. */
+struct postern_names postern_address_names(struct postern_arena *arena, const char *address,
+                                           const char *delimiters);
+
+/* user@* of user+ext@d; none of what is not an address. */
+struct postern_names postern_user_anywhere(struct postern_arena *arena, const char *address,
+                                           const char *delimiters);
 
 /* IPv4 w.x.y.z: itself, w.x.y.*, w.x.*.z; with all_wildcards every combination of '*'.
  * IPv6: its canonical text. No address: none. */

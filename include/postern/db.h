@@ -22,6 +22,11 @@ struct postern_statement {
     const char *sqlite;
     const char *pgsql;
     const char *mysql;
+    const char *pgsql_joint; /* for several callers at once: what stands in [brackets] is there
+                                once for each, with commas between, for the first of their values.
+                                It returns a row for each, in their order, which may have columns
+                                of its own. Only what is repeatable can be joint. */
+    const char *mysql_joint; /* the same for MariaDB 10.5 and newer, which have RETURNING */
     bool numbered;
     bool repeatable; /* running it twice does no harm: it is run again when its connection dies
                         before the server has answered. A SELECT always is. */
@@ -76,6 +81,15 @@ enum postern_lookup postern_query(struct postern_request *req, const char *datab
                                   const struct postern_statement *statement,
                                   const struct postern_value *values, size_t count,
                                   struct postern_rows *rows);
+
+/*
+ * The same for a write that no verdict depends on, to a cache for example: it is given a second at
+ * most, and when it fails, that is logged and the request is not told.
+ */
+enum postern_lookup postern_query_optional(struct postern_request *req, const char *database,
+                                           const struct postern_statement *statement,
+                                           const struct postern_value *values, size_t count,
+                                           struct postern_rows *rows);
 
 /*
  * The same for what is configured (settings, lists, domains): an answer is remembered per

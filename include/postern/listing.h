@@ -21,11 +21,21 @@
  * A row says something (`values`) of a subject (an address, a network, a name) to an account
  * (whom it is for). All three statements return the columns id, account, subject, value...,
  * where values are integers.
+ *
+ * Where the table's key is a pair of integers, page and find return both, in place of id, and
+ * page is given the last pair seen with its first half twice. The key's index is used with the
+ * following, in which + keeps SQLite from looking up the first half alone:
+ *
+ *     sqlite, pgsql    WHERE +a >= ? AND (a, b) > (?, ?) ORDER BY a, b LIMIT ?
+ *     mysql            WHERE a > ? OR (a = ? AND b > ?) ORDER BY a, b LIMIT ?
  */
 struct postern_listing_table {
     const char *database;
+    bool pair;                         /* the key is a pair */
     struct postern_statement page;     /* values: last id seen, rows wanted; in the order of id */
-    struct postern_statement networks; /* the same for rows whose subject has a '/' or '*' only */
+    struct postern_statement networks; /* values: last id seen, rows wanted; rows whose subject has
+                                          a '/' or '*', of which only the subject counts. Empty
+                                          when no subject is ever a network */
     struct postern_statement find;     /* values: accounts (?...), subjects (?...) */
 };
 

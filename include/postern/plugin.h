@@ -80,9 +80,12 @@ bool postern_error_set(struct postern_error *error, const char *format, ...) POS
 struct postern_plugin {
     uint32_t abi_version;
     const char *name;
-    const char *summary; /* one line */
-    int priority;        /* larger is earlier */
-    unsigned states;     /* set of enum postern_state */
+    const char *summary;  /* one line */
+    int priority;         /* larger is earlier */
+    unsigned states;      /* set of enum postern_state */
+    const char *database; /* one besides "iredapd" that must be configured for it; or NULL */
+    bool aside; /* what it does is beside the answer: when it fails, that is logged and the chain
+                   goes on, whatever `on_error` says */
 
     size_t options_size; /* sizeof the options structure */
     const struct postern_option *options;

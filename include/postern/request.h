@@ -75,6 +75,7 @@ struct postern_request {
 
     struct postern_ip client;
     bool client_is_trusted; /* loopback or in `mynetworks` */
+    bool sender_is_srs; /* its domain is that of `srs { domain }`: rewritten here, or a bounce */
 
     /*
      * The recipients of this message (lower case) that Postern has let pass at RCPT on

@@ -4,6 +4,8 @@
  */
 #include "greylisting.h"
 
+#include <postern/spf.h>
+
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@ static bool validate(const void *given, struct postern_error *error)
     if (options->block_expire >= options->unauth_triplet_expire)
         return postern_error_set(error, "block_expire must be shorter than unauth_triplet_expire, "
                                         "or nobody could ever pass");
-    return true;
+    return !options->bypass_spf || postern_spf_is_built(error);
 }
 
 static bool init(const void *options, void **state, struct postern_error *error)
@@ -74,6 +76,18 @@ static void greylist(struct postern_request *req, const struct options *options)
     }
 }
 
+/* Addresses of the SRS domain come back from anywhere, and its own record says nothing of them. */
+static bool is_bypassed(struct postern_request *req, const struct options *options)
+{
+    if (!options->bypass_spf || req->sender_is_srs)
+        return false;
+    const struct postern_spf *spf = postern_spf_check(req);
+    if (spf->result != POSTERN_SPF_PASS)
+        return false;
+    postern_reason(req, "SPF passes for %s", spf->domain);
+    return true;
+}
+
 static void check(struct postern_request *req)
 {
     if (req->sasl_username[0] || req->client_is_trusted || req->client.family == POSTERN_NO_IP)
@@ -82,7 +96,8 @@ static void check(struct postern_request *req)
     const char *entry = "";
     switch (settings_find(req, postern_state(req), options, &entry)) {
     case SETTING_ON:
-        greylist(req, options);
+        if (!is_bypassed(req, options))
+            greylist(req, options);
         return;
     case SETTING_WHITELISTED:
         postern_reason(req, "greylisting whitelist: %s", entry);
@@ -110,6 +125,8 @@ static const struct postern_option option_table[] = {
                    .minimum = 8, .maximum = 32),
     POSTERN_OPTION(INTEGER, struct options, ipv6_prefix, "128", "bits of an IPv6 client that count",
                    .minimum = 16, .maximum = 128),
+    POSTERN_OPTION(BOOL, struct options, bypass_spf, "false",
+                   "don't greylist senders that pass SPF"),
     POSTERN_OPTION(BOOL, struct options, training_mode, "false", "count, but never defer"),
     POSTERN_OPTION(BOOL, struct options, delay_header, "false",
                    "add X-Greylist to mail that was delayed"),

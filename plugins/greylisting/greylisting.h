@@ -11,6 +11,7 @@ struct options {
     int64_t auto_whitelist_after;  /* triplets */
     int64_t ipv4_prefix;           /* bits */
     int64_t ipv6_prefix;           /* bits */
+    bool bypass_spf;
     bool training_mode;
     bool delay_header;
     bool all_wildcards;

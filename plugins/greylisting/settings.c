@@ -1,7 +1,6 @@
 #include "greylisting.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* Columns that only settings have; a whitelist row needs none. */
 #define PRIORITY        0
@@ -52,36 +51,17 @@ void settings_free(struct settings *settings)
     free(settings);
 }
 
-/* An address and, where it has an extension, the same without it. */
-static struct postern_names address_names(struct postern_request *req, const char *address,
-                                          const char *without_ext)
-{
-    struct postern_names names = postern_address_candidates(req->arena, without_ext);
-    if (without_ext[0] == '\0' || strcmp(address, without_ext) == 0)
-        return names;
-    return postern_names_join(req->arena, postern_address_candidates(req->arena, address), names);
-}
-
-/* user@*, or nothing for an address that has no local part. */
-static struct postern_names user_anywhere(struct postern_request *req)
-{
-    const char *at = strrchr(req->sender_without_ext, '@');
-    if (at == NULL)
-        return (struct postern_names){0};
-    const char **item = postern_alloc(req->arena, sizeof *item);
-    *item = postern_printf(req->arena, "%.*s@*", (int)(at - req->sender_without_ext),
-                           req->sender_without_ext);
-    return (struct postern_names){1, item};
-}
-
 /* S of the rules but for networks: the sender's names and the client's. */
 static struct postern_names sender_names(struct postern_request *req, const struct options *options)
 {
-    struct postern_names sender = address_names(req, req->sender, req->sender_without_ext);
+    struct postern_arena *arena = req->arena;
+    struct postern_names sender =
+        postern_address_names(arena, req->sender, req->recipient_delimiters);
+    struct postern_names anywhere =
+        postern_user_anywhere(arena, req->sender, req->recipient_delimiters);
     struct postern_names client =
-        postern_ip_candidates(req->arena, &req->client, options->all_wildcards);
-    return postern_names_join(req->arena,
-                              postern_names_join(req->arena, sender, user_anywhere(req)), client);
+        postern_ip_candidates(arena, &req->client, options->all_wildcards);
+    return postern_names_join(arena, postern_names_join(arena, sender, anywhere), client);
 }
 
 static bool is_stronger(const struct postern_listing_row *row,
@@ -106,7 +86,8 @@ enum greylisting_setting settings_find(struct postern_request *req, struct setti
                                        const struct options *options, const char **why)
 {
     struct postern_names senders = sender_names(req, options);
-    struct postern_names accounts = address_names(req, req->recipient, req->recipient_without_ext);
+    struct postern_names accounts =
+        postern_address_names(req->arena, req->recipient, req->recipient_delimiters);
     struct postern_listing_rows rows;
     for (size_t i = 0; i < WHITELISTS; i++) {
         switch (postern_listing_match(req, settings->whitelists[i], accounts, senders, &req->client,

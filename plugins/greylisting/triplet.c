@@ -112,11 +112,93 @@ static const struct postern_statement try_triplet = {.sqlite = TRY_TRIPLET,
     " ON DUPLICATE KEY UPDATE sender_domain = IF(LAST_INSERT_ID(IF(passed = 1"                     \
     "  AND record_expired > ? AND ? = 0 AND ? > 0, -1, -5)) = 0, '', sender_domain)"
 
+/*
+ * Where many triplets are tried at once, the server is asked once for all of them: which are new,
+ * which come too early (that is counted), and whose client has passed. Anything else is
+ * LOOK_CLOSER.
+ *
+ * MySQL's row is the triplet's own or the client's passed one. PostgreSQL can
+ * touch a row once only, so a repeated triplet counts for all; where nothing was written the
+ * columns are NULL, which reads as expired.
+ */
+#define TOO_EARLY(now)                                                                             \
+    "greylisting_tracking.passed = 0 AND greylisting_tracking.block_expired > " now                \
+    " AND greylisting_tracking.record_expired > " now
+
+#define TRY_JOINT_MYSQL                                                                            \
+    "INSERT INTO greylisting_tracking (" COLUMNS ", id) VALUES"                                    \
+    " [(?, ?, ?, ?, ?, ?, ?, ?, 0, 0,"                                                             \
+    "  (SELECT MAX(id) FROM greylisting_tracking WHERE client_address = ? AND passed = 1))]"       \
+    " ON DUPLICATE KEY UPDATE blocked_count = blocked_count + (" TOO_EARLY(                        \
+        "VALUES(init_time)") ")"                                                                   \
+                             " RETURNING passed, blocked_count, init_time, block_expired, "        \
+                             "record_expired"
+
+#define TRY_JOINT_PGSQL                                                                            \
+    "WITH given (place, sender, recipient, client, sender_domain, rcpt_domain, init_time,"         \
+    "  block_expired, record_expired) AS (SELECT row_number() OVER (), * FROM (VALUES"             \
+    "  [(?::text, ?::text, ?::text, ?::text, ?::text, ?::bigint, ?::bigint, ?::bigint)]) AS "      \
+    "list),"                                                                                       \
+    " judged AS (SELECT *, count(*) OVER (PARTITION BY sender, recipient, client) AS times,"       \
+    "  row_number() OVER (PARTITION BY sender, recipient, client ORDER BY place) AS nth,"          \
+    "  EXISTS (SELECT FROM greylisting_tracking WHERE client_address = client AND passed = 1"      \
+    "   AND greylisting_tracking.record_expired > given.init_time) AS has_passed FROM given),"     \
+    " tried AS (INSERT INTO greylisting_tracking (" COLUMNS ")"                                    \
+    "  SELECT sender, recipient, client, sender_domain, rcpt_domain, init_time, block_expired,"    \
+    "   record_expired, times - 1, 0 FROM judged WHERE nth = 1 AND NOT has_passed"                 \
+    "  ORDER BY sender, recipient, client"                                                         \
+    "  ON CONFLICT (sender, recipient, client_address) DO UPDATE"                                  \
+    "  SET blocked_count = greylisting_tracking.blocked_count + excluded.blocked_count + 1"        \
+    "  WHERE " TOO_EARLY("excluded.init_time") "  RETURNING greylisting_tracking.*)"               \
+                                               " SELECT CASE WHEN has_passed THEN 1 ELSE 0 END, "  \
+                                               "blocked_count - times + nth, tried.init_time,"     \
+                                               "  tried.block_expired, CASE WHEN has_passed THEN " \
+                                               "judged.init_time + 1"                              \
+                                               "  ELSE tried.record_expired END FROM judged LEFT " \
+                                               "JOIN tried ON tried.sender = judged.sender"        \
+                                               "  AND tried.recipient = judged.recipient AND "     \
+                                               "client_address = client ORDER BY place"
+
+enum joint_column {
+    JOINT_PASSED,
+    JOINT_BLOCKED_COUNT,
+    JOINT_INIT_TIME,
+    JOINT_BLOCK_EXPIRED,
+    JOINT_RECORD_EXPIRED,
+    JOINT_COLUMNS
+};
+
 static const struct postern_statement try_new = {.sqlite = TRY_TRIPLET,
                                                  .pgsql = TRY_TRIPLET,
                                                  .mysql = TRY_NEW_MYSQL,
+                                                 .pgsql_joint = TRY_JOINT_PGSQL,
+                                                 .mysql_joint = TRY_JOINT_MYSQL,
                                                  .repeatable = true,
                                                  .mysql_number = true};
+
+/* What the other statements would have answered. */
+static int64_t number_of_joint(const struct postern_request *req, const struct postern_rows *rows)
+{
+    bool passed = postern_row_integer(rows, 0, JOINT_PASSED) != 0;
+    int64_t blocked_count = postern_row_integer(rows, 0, JOINT_BLOCKED_COUNT);
+    int64_t block_expired = postern_row_integer(rows, 0, JOINT_BLOCK_EXPIRED);
+    bool expired = postern_row_integer(rows, 0, JOINT_RECORD_EXPIRED) <= req->now;
+    if (passed && !expired)
+        return -1 - TRIPLET_CLIENT_PASSED;
+    if (passed || expired)
+        return LOOK_CLOSER;
+    if (blocked_count == 0 && postern_row_integer(rows, 0, JOINT_INIT_TIME) == req->now)
+        return -1 - TRIPLET_FIRST_SEEN - 4 * block_expired;
+    if (block_expired > req->now)
+        return -1 - TRIPLET_TOO_EARLY - 4 * block_expired;
+    return LOOK_CLOSER;
+}
+
+static int64_t number_of(const struct postern_request *req, const struct postern_rows *rows)
+{
+    return rows->columns == JOINT_COLUMNS ? number_of_joint(req, rows)
+                                          : postern_row_integer(rows, 0, 0);
+}
 
 /* A positive number is the id of a new row, which is all that MySQL says of one. */
 static enum triplet_status status_of(const struct postern_request *req,
@@ -155,15 +237,17 @@ static enum postern_lookup try_with(struct postern_request *req,
 enum triplet_status triplet_try(struct postern_request *req, const struct options *options,
                                 struct triplet *triplet)
 {
+    const struct postern_statement *first =
+        options->auto_whitelist_after == 1 ? &try_new : &try_triplet;
     struct postern_rows rows;
-    enum postern_lookup result = try_with(req, &try_new, options, triplet, &rows);
-    if (result == POSTERN_FOUND && postern_row_integer(&rows, 0, 0) == LOOK_CLOSER)
+    enum postern_lookup result = try_with(req, first, options, triplet, &rows);
+    if (result == POSTERN_FOUND && number_of(req, &rows) == LOOK_CLOSER)
         result = try_with(req, &try_triplet, options, triplet, &rows);
     if (result == POSTERN_FAILED)
         return TRIPLET_FAILED;
     if (result == POSTERN_NOT_FOUND)
         return TRIPLET_CLIENT_PASSED;
-    return status_of(req, options, postern_row_integer(&rows, 0, 0), triplet);
+    return status_of(req, options, number_of(req, &rows), triplet);
 }
 
 /* Bounded: what is left of a client that tried thousands of addresses expires soon anyway. */

@@ -29,14 +29,23 @@ struct line {
 
 /* --- sorting --- */
 
+/* "-" alone is a value: standard input. */
+static bool is_option(const char *argument)
+{
+    return argument[0] == '-' && argument[1] != '\0';
+}
+
 static void add_given(struct line *line, const char *written, const struct command_option *option,
                       const char *attached)
 {
     const char *value = attached;
-    bool wants = option != NULL && option->value != NULL;
-    if (wants && value == NULL && line->arguments < line->end)
+    bool wants = option != NULL && option->value != NULL && value == NULL;
+    bool several = wants && option->values != VALUES_ONE;
+    if (wants && line->arguments < line->end && !(several && is_option(*line->arguments)))
         value = *line->arguments++;
     line->given[line->given_count++] = (struct given){written, option, value};
+    while (several && line->arguments < line->end && !is_option(*line->arguments))
+        line->given[line->given_count++] = (struct given){written, option, *line->arguments++};
 }
 
 static void take_long(struct line *line, const char *argument)
@@ -60,7 +69,7 @@ static void sort_arguments(struct line *line)
     bool only_words = false;
     while (line->arguments < line->end) {
         const char *argument = *line->arguments++;
-        if (only_words || argument[0] != '-' || argument[1] == '\0')
+        if (only_words || !is_option(argument))
             names_add(line->ctl->arena, &line->words, argument);
         else if (strcmp(argument, "--") == 0)
             only_words = true;
@@ -128,6 +137,12 @@ static bool is_global(const struct command_option *option)
     return false;
 }
 
+static bool is_value_right(const struct given *given, const struct command_option *option)
+{
+    bool optional = option->values == VALUES_ANY && given->value == NULL;
+    return optional || (given->value == NULL) == (option->value == NULL);
+}
+
 static enum ctl_status value_mismatch(const struct line *line, const struct given *given)
 {
     if (given->value == NULL)
@@ -142,11 +157,11 @@ static enum ctl_status take_globals(struct line *line)
 {
     for (size_t i = 0; i < line->given_count; i++) {
         const struct given *given = &line->given[i];
-        if (given->option == NULL)
+        if (given->option == NULL || !is_global(given->option))
             continue;
-        if ((given->value == NULL) != (given->option->value == NULL))
+        if (!is_value_right(given, given->option))
             return value_mismatch(line, given);
-        if (is_global(given->option) && !take_global(line->ctl, given)) {
+        if (!take_global(line->ctl, given)) {
             ctl_complain("%s: `%s` is not a time to wait; expected such as 30s or 5m",
                          given->written, given->value);
             return CTL_USAGE;
@@ -161,12 +176,16 @@ static enum ctl_status take_own(struct line *line, const struct given *given)
     const struct command_option *option = command_option(ctl->command, given->option->name);
     if (option == NULL)
         return unknown_option(line, given);
-    const char **value = &ctl->values[option - ctl->command->options];
-    if (*value != NULL) {
+    if (!is_value_right(given, option))
+        return value_mismatch(line, given);
+    size_t index = (size_t)(option - ctl->command->options);
+    if (ctl->values[index] != NULL && option->values == VALUES_ONE) {
         ctl_complain("%s is given twice; give it once", given->written);
         return show_usage(line);
     }
-    *value = given->value != NULL ? given->value : "";
+    ctl->values[index] = given->value != NULL ? given->value : "";
+    if (given->value != NULL)
+        names_add(ctl->arena, &ctl->lists[index], given->value);
     return CTL_DONE;
 }
 
@@ -190,6 +209,7 @@ static enum ctl_status take_options(struct line *line)
     while (command->options != NULL && command->options[count].name != NULL)
         count++;
     line->ctl->values = postern_alloc(line->ctl->arena, (count + 1) * sizeof(char *));
+    line->ctl->lists = postern_alloc(line->ctl->arena, (count + 1) * sizeof *line->ctl->lists);
     for (size_t i = 0; i < line->given_count; i++) {
         const struct given *given = &line->given[i];
         if (is_global(given->option))

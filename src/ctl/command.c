@@ -13,6 +13,12 @@ const struct noun *const nouns[] = {
     &noun_plugin,
     &noun_db,
     &noun_greylist,
+    &noun_spf,
+    &noun_srs,
+    &noun_senderscore,
+    &noun_throttle,
+    &noun_wblist,
+    &noun_rdns,
     &noun_help,
     NULL,
 };

@@ -18,16 +18,27 @@ enum ctl_status {
     CTL_UNREACHABLE = 3 /* the database, the daemon or a file it needs */
 };
 
-/* An option of the same name takes a value in every command, or in none. */
+/* How many values follow an option that takes any; those of several end at the next option. */
+enum option_values { VALUES_ONE, VALUES_SEVERAL, VALUES_ANY /* also none */ };
+
+/* An option of the same name takes a value in every command or in none, and several in every or in
+ * none. */
 struct command_option {
     const char *name;  /* without the dashes; NULL ends a table */
     const char *value; /* what the usage calls its value; NULL: a switch */
     const char *help;
     bool required;
+    enum option_values values;
 };
 
 /* What is ready before the function is called. */
-enum command_needs { NEEDS_NOTHING, NEEDS_CONFIG, NEEDS_DATABASE };
+enum command_needs {
+    NEEDS_NOTHING,
+    NEEDS_CONFIG,
+    NEEDS_DATABASE, /* iredapd, migrated or not */
+    NEEDS_MIGRATED, /* iredapd with what migration adds to iRedAPD's tables */
+    NEEDS_AMAVISD
+};
 
 struct command {
     const char *verb;     /* one or two words; "" when the noun is the command; NULL ends a table */

@@ -162,12 +162,16 @@ static const struct command_option filters[] = {
 static const struct command_option setting[] = {FROM_ANYBODY, TO_ANYBODY, COMMENT, OPTIONS_END};
 static const struct command_option named[] = {FROM_ANYBODY, TO_ANYBODY, OPTIONS_END};
 static const struct command_option whitelisted[] = {
-    {"from", "SENDER", "an address, @domain, client or network", .required = true},
+    {"from", "SENDER", "an address, @domain, client or network; - reads them from standard input",
+     .required = true},
     TO_ANYBODY,
     COMMENT,
     OPTIONS_END};
 static const struct command_option whitelist_named[] = {
-    {"from", "SENDER", "the sender of the entry", .required = true}, TO_ANYBODY, OPTIONS_END};
+    {"from", "SENDER", "the sender of the entry; - reads them from standard input",
+     .required = true},
+    TO_ANYBODY,
+    OPTIONS_END};
 static const struct command_option tracked[] = {
     {"client", "IP", "only this client"},
     {"sender", "ADDRESS", "only this sender ('' is the null sender)"},

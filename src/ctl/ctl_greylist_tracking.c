@@ -1,10 +1,8 @@
 #include "ctl/greylist.h"
 #include "ctl/output.h"
-#include "util/quantity.h"
 #include <inttypes.h>
 
-#define LIMIT     100
-#define LIMIT_MAX 1000000
+#define LIMIT 100
 
 #define MATCHING                                                                                   \
     "FROM greylisting_tracking WHERE (? = 0 OR client_address = ?) AND (? = 0 OR sender = ?) "     \
@@ -55,23 +53,13 @@ static enum ctl_status filter_read(struct ctl *ctl, struct filter *filter)
     return CTL_DONE;
 }
 
-static bool read_limit(struct ctl *ctl, int64_t *limit)
-{
-    const char *text = ctl_option(ctl, "limit");
-    *limit = LIMIT;
-    if (text == NULL || (quantity_parse_integer(text, limit) && *limit > 0 && *limit <= LIMIT_MAX))
-        return true;
-    ctl_complain("--limit: expected a number from 1 to %d, not `%s`", LIMIT_MAX, text);
-    return false;
-}
-
 enum ctl_status tracking_list(struct ctl *ctl)
 {
     struct filter filter;
     struct postern_rows rows;
     int64_t limit;
     enum ctl_status status = filter_read(ctl, &filter);
-    if (status != CTL_DONE || !read_limit(ctl, &limit))
+    if (status != CTL_DONE || !ctl_limit(ctl, LIMIT, &limit))
         return CTL_USAGE;
     const struct postern_value *f = filter.values;
     enum postern_lookup lookup = ctl_query(

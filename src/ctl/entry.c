@@ -1,5 +1,6 @@
 #include "ctl/entry.h"
 
+#include "util/arena.h"
 #include "util/buffer.h"
 
 static const struct {
@@ -54,14 +55,22 @@ struct entry entry_read(struct postern_arena *arena, const char *text, unsigned 
     return entry;
 }
 
-enum ctl_status entry_refuse(const char *option, const char *text, unsigned forms)
+const char *entry_forms(struct postern_arena *arena, unsigned forms)
 {
     struct buffer list = {0};
     for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++)
         if ((forms & 1u << examples[i].form) != 0)
             buffer_printf(&list, "%s%s", list.length > 0 ? ", " : "", examples[i].text);
-    ctl_complain("--%s: `%s` has none of the forms that are allowed here: %s", option, text,
-                 list.data);
+    const char *text = postern_strdup(arena, list.data);
     buffer_free(&list);
+    return text;
+}
+
+enum ctl_status entry_refuse(const char *option, const char *text, unsigned forms)
+{
+    struct postern_arena *arena = arena_new();
+    ctl_complain("--%s: `%s` has none of the forms that are allowed here: %s", option, text,
+                 entry_forms(arena, forms));
+    arena_free(arena);
     return CTL_USAGE;
 }

@@ -19,6 +19,9 @@ struct entry {
 
 struct entry entry_read(struct postern_arena *arena, const char *text, unsigned forms);
 
+/* The forms, by example. */
+const char *entry_forms(struct postern_arena *arena, unsigned forms);
+
 /* Says what is allowed for that option. Returns CTL_USAGE. */
 enum ctl_status entry_refuse(const char *option, const char *text, unsigned forms);
 

@@ -5,6 +5,7 @@
 #include "build_config.h"
 #include "ctl/arguments.h"
 #include "ctl/help.h"
+#include "dns/dns.h"
 #include "runtime/fiber.h"
 #include "util/arena.h"
 #include "util/buffer.h"
@@ -17,14 +18,33 @@ struct run {
     enum ctl_status status;
 };
 
-static enum ctl_status require_schema(struct ctl *ctl)
+static bool is_usable(const struct schema_status *schema, enum command_needs needs)
 {
-    struct db *db = databases_find(&ctl->databases, "iredapd");
-    const struct database_config *config = config_database(ctl->config, "iredapd");
-    struct schema_status schema = schema_check(db, config, ctl->deadline);
-    if (schema.state == SCHEMA_READY || schema.state == SCHEMA_OLD)
+    if (schema->state == SCHEMA_OLD)
+        return needs == NEEDS_DATABASE || schema->version > 0;
+    return schema->state == SCHEMA_READY;
+}
+
+static enum ctl_status require_schema(struct ctl *ctl, enum command_needs needs)
+{
+    const char *name = needs == NEEDS_AMAVISD ? "amavisd" : "iredapd";
+    const struct database_config *config = config_database(ctl->config, name);
+    if (!config->configured) {
+        ctl_complain("%s has no section `database \"%s\"`, which says where the lists are",
+                     ctl->config_path, name);
+        return CTL_UNREACHABLE;
+    }
+    struct schema_status schema =
+        schema_check(databases_find(&ctl->databases, name), config, ctl->deadline);
+    if (is_usable(&schema, needs))
         return CTL_DONE;
-    ctl_complain("%s", schema.error.text);
+    if (schema.state == SCHEMA_OLD)
+        ctl_complain(
+            "database %s: its tables are iRedAPD's, and this command needs what `posternctl "
+            "db migrate` adds to them: run that first",
+            name);
+    else
+        ctl_complain("%s", schema.error.text);
     return CTL_UNREACHABLE;
 }
 
@@ -33,11 +53,15 @@ static void run_command(void *arg)
     struct run *run = arg;
     struct ctl *ctl = run->ctl;
     ctl->deadline = fiber_now() + ctl_patience(ctl, CTL_TIMEOUT);
-    if (ctl->config != NULL)
+    if (ctl->config != NULL) {
         databases_open(&ctl->databases, ctl->config);
-    run->status = ctl->command->needs == NEEDS_DATABASE ? require_schema(ctl) : CTL_DONE;
+        dns_open(ctl->config);
+    }
+    enum command_needs needs = ctl->command->needs;
+    run->status = needs >= NEEDS_DATABASE ? require_schema(ctl, needs) : CTL_DONE;
     if (run->status == CTL_DONE)
         run->status = ctl->command->run(ctl);
+    dns_close();
     databases_close(&ctl->databases);
     fiber_runtime_stop();
 }

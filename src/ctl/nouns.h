@@ -9,8 +9,14 @@ extern const struct noun noun_db;
 extern const struct noun noun_greylist;
 extern const struct noun noun_help;
 extern const struct noun noun_plugin;
+extern const struct noun noun_rdns;
 extern const struct noun noun_reload;
+extern const struct noun noun_spf;
+extern const struct noun noun_srs;
+extern const struct noun noun_senderscore;
 extern const struct noun noun_status;
 extern const struct noun noun_stop;
+extern const struct noun noun_throttle;
+extern const struct noun noun_wblist;
 
 #endif

@@ -35,22 +35,57 @@ static void duration_text(struct buffer *out, int64_t seconds)
     buffer_text(out, quantity_duration_text(seconds, text, sizeof text));
 }
 
-static void cell_text(struct buffer *out, enum column_kind kind, const struct postern_rows *rows,
-                      size_t row, size_t column)
+/* "117.7MB": people compare sizes, they do not add them. */
+static void size_text(struct buffer *out, int64_t bytes)
 {
-    int64_t number = kind == COLUMN_TEXT ? 0 : postern_row_integer(rows, row, column);
-    if (postern_row_is_null(rows, row, column))
-        buffer_char(out, '-');
-    else if (kind == COLUMN_TEXT)
-        output_text(out, postern_row_text(rows, row, column));
-    else if (kind == COLUMN_YES_NO)
+    static const char units[] = "KMGT";
+    char text[64];
+    quantity_size_text(bytes, text, sizeof text);
+    double number = (double)bytes;
+    size_t unit = 0;
+    for (; number >= 1024 && unit < sizeof units - 1; unit++)
+        number /= 1024;
+    if (strlen(text) > 6 && unit > 0)
+        buffer_printf(out, "%.1f%cB", number, units[unit - 1]);
+    else
+        buffer_text(out, text);
+}
+
+static void limit_text(struct buffer *out, enum column_kind kind, int64_t limit)
+{
+    if (limit <= 0)
+        buffer_text(out, limit < 0 ? "inherit" : "unlimited");
+    else if (kind == COLUMN_SIZE_LIMIT)
+        size_text(out, limit);
+    else
+        buffer_printf(out, "%" PRId64, limit);
+}
+
+static void number_text(struct buffer *out, enum column_kind kind, int64_t number)
+{
+    if (kind == COLUMN_YES_NO)
         buffer_text(out, number != 0 ? "yes" : "no");
     else if (kind == COLUMN_TIME)
         time_text(out, number);
     else if (kind == COLUMN_DURATION)
         duration_text(out, number);
+    else if (kind == COLUMN_SIZE)
+        size_text(out, number);
+    else if (kind == COLUMN_LIMIT || kind == COLUMN_SIZE_LIMIT)
+        limit_text(out, kind, number);
     else
         buffer_printf(out, "%" PRId64, number);
+}
+
+static void cell_text(struct buffer *out, enum column_kind kind, const struct postern_rows *rows,
+                      size_t row, size_t column)
+{
+    if (postern_row_is_null(rows, row, column))
+        buffer_char(out, '-');
+    else if (kind == COLUMN_TEXT)
+        output_text(out, postern_row_text(rows, row, column));
+    else
+        number_text(out, kind, postern_row_integer(rows, row, column));
 }
 
 /* Columns that it takes on a terminal, where no character is wider than another. */

@@ -12,8 +12,11 @@ enum column_kind {
     COLUMN_TEXT,
     COLUMN_INTEGER,
     COLUMN_YES_NO,
-    COLUMN_TIME,    /* Unix seconds; local time in tables, "-" for 0 */
-    COLUMN_DURATION /* seconds; "1h30m" in tables */
+    COLUMN_TIME,      /* Unix seconds; local time in tables, "-" for 0 */
+    COLUMN_DURATION,  /* seconds; "1h30m" in tables */
+    COLUMN_SIZE,      /* bytes; "5MB" in tables, rounded where that is shorter */
+    COLUMN_LIMIT,     /* a number; "inherit" for -1 and "unlimited" for 0 in tables */
+    COLUMN_SIZE_LIMIT /* the same of bytes */
 };
 
 struct column {

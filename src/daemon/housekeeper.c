@@ -1,9 +1,12 @@
 #include "daemon/housekeeper.h"
 
 #include "daemon/metrics_http.h"
+#include "daemon/notify.h"
 #include "db/db.h"
 #include "db/sqlite_checkpoint.h"
+#include "dns/dns.h"
 #include "runtime/clock.h"
+#include "runtime/option.h"
 #include "util/arena.h"
 
 #include <string.h>
@@ -14,6 +17,8 @@
 #define BATCH_TIMEOUT 30.0
 #define BATCH_PAUSE   0.1 /* lets the requests of the workers go first */
 
+#define PATIENCE 5.0 /* seconds that a mail under way has when this process is to leave */
+
 #define DATABASES 3 /* as many as struct databases holds */
 
 struct housekeeper {
@@ -21,34 +26,65 @@ struct housekeeper {
     struct databases databases;
     struct metrics_http *endpoint;
     struct sqlite_checkpoint *checkpoints[DATABASES];
+    struct notify notify;
+    ev_timer patience;
+    bool leaving;
 };
 
 /* Rows of the iredapd database that are of no use once a time has passed. */
 struct cleanup {
     const char *what;
     struct postern_statement statement; /* values: now, how many */
+    const char *plugin, *option;        /* if set: now less that option, while the plugin is used */
 };
+
+/* A notification that could not be sent yet has another day. */
+#define OVER_AND_TOLD                                                                              \
+    "init_time + period < ?1"                                                                      \
+    " AND (last_notify_time >= 0 OR init_time + period < ?1 - 86400)"
 
 static const struct cleanup cleanups[] = {
     {"expired greylisting_tracking",
      {.sql = "DELETE FROM greylisting_tracking WHERE id IN"
              " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?)",
       .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"}},
+    {"expired senderscore_cache",
+     {.sql = "DELETE FROM senderscore_cache WHERE client_address IN"
+             " (SELECT client_address FROM senderscore_cache WHERE time < ?"
+             "  AND time <> 2147483647 LIMIT ?)",
+      .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
+     "senderscore",
+     "cache"},
     /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
     {"expired throttle_tracking",
      {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
-                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+                " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2)",
       .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
-               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2"
                "  FOR UPDATE SKIP LOCKED))",
-      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
+      .mysql = "DELETE FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2",
+      .numbered = true}},
 };
 
-/* Rows deleted by one batch, -1 when it failed. */
-static int64_t delete_batch(struct db *db, const struct cleanup *cleanup, int64_t batch,
-                            struct postern_error *error)
+/* A plugin's duration; -1 when the plugin is not used. */
+static int64_t plugin_duration(const struct config *config, const char *plugin, const char *option)
 {
-    struct postern_value values[] = {postern_integer(clock_wall()), postern_integer(batch)};
+    for (size_t i = 0; i < config->plugins_length; i++) {
+        const struct plugin_config *used = &config->plugins[i];
+        if (strcmp(used->plugin->name, plugin) != 0)
+            continue;
+        const struct postern_option *found = option_find(used->plugin->options, option);
+        if (found != NULL && found->type == POSTERN_OPTION_DURATION)
+            return *(const int64_t *)((const char *)used->options + found->offset);
+    }
+    return -1;
+}
+
+/* Rows deleted by one batch, -1 when it failed. */
+static int64_t delete_batch(struct db *db, const struct cleanup *cleanup, int64_t age,
+                            int64_t batch, struct postern_error *error)
+{
+    struct postern_value values[] = {postern_integer(clock_wall() - age), postern_integer(batch)};
     struct postern_arena *arena = arena_new();
     struct postern_rows rows = {0};
     struct db_query query = {.statement = &cleanup->statement,
@@ -67,9 +103,14 @@ static void clean_up(struct housekeeper *keeper, const struct cleanup *cleanup)
 {
     struct postern_error error;
     struct db *db = databases_find(&keeper->databases, "iredapd");
-    int64_t batch = keeper->child.setup->config->cleanup_batch;
+    const struct config *config = keeper->child.setup->config;
+    int64_t batch = config->cleanup_batch;
+    int64_t age =
+        cleanup->plugin != NULL ? plugin_duration(config, cleanup->plugin, cleanup->option) : 0;
     int64_t total = 0, deleted;
-    while ((deleted = delete_batch(db, cleanup, batch, &error)) > 0) {
+    if (age < 0)
+        return;
+    while ((deleted = delete_batch(db, cleanup, age, batch, &error)) > 0) {
         total += deleted;
         if (deleted < batch)
             break;
@@ -102,6 +143,14 @@ static void job_main(void *arg)
         job->run(job->keeper);
         fiber_sleep(job->every, NEVER);
     }
+}
+
+static void send_notifications(struct housekeeper *keeper)
+{
+    if (keeper->notify.config->notify.recipients.count > 0)
+        notify_round(&keeper->notify);
+    if (keeper->leaving)
+        fiber_runtime_stop();
 }
 
 static void start_endpoint(struct housekeeper *keeper)
@@ -144,21 +193,38 @@ static void start_checkpoints(struct housekeeper *keeper)
     }
 }
 
+static void on_patience_end(struct ev_loop *loop, ev_timer *watcher, int revents)
+{
+    (void)loop, (void)watcher, (void)revents;
+    fiber_runtime_stop();
+}
+
+/* Leaving in the midst of a mail would send it again later. */
 static void housekeeper_leave(struct child *child, enum child_leave how)
 {
-    (void)child, (void)how;
-    fiber_runtime_stop();
+    (void)how;
+    struct housekeeper *keeper = (struct housekeeper *)child;
+    keeper->leaving = true;
+    if (keeper->notify.busy)
+        ev_timer_start(fiber_loop(), &keeper->patience);
+    else
+        fiber_runtime_stop();
 }
 
 int housekeeper_run(const struct child_setup *setup)
 {
     struct housekeeper keeper = {0};
-    struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR}};
-    listener_set_close_kind(setup->listeners, LISTENER_POLICY);
+    struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR},
+                         {&keeper, send_notifications, NOTIFY_EVERY, NOTIFY_EVERY}};
+    listener_set_close_others(setup->listeners, LISTENER_METRICS);
     close(setup->handoff_send);
     close(setup->handoff_receive);
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
     databases_open(&keeper.databases, setup->config);
+    dns_open(setup->config);
+    keeper.notify.config = setup->config;
+    keeper.notify.db = databases_find(&keeper.databases, "iredapd");
+    ev_timer_init(&keeper.patience, on_patience_end, PATIENCE, 0);
     start_endpoint(&keeper);
     start_checkpoints(&keeper);
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)

@@ -6,6 +6,7 @@
 #include "db/driver.h"
 
 #include "build_config.h"
+#include "db/joint.h"
 #include "db/pool.h"
 #include "db/statement.h"
 #include "runtime/fiber.h"
@@ -31,6 +32,8 @@ struct db {
     const struct db_metrics *metrics;
     struct pool *pool; /* if there is a driver */
     size_t in_use;
+    bool can_join; /* the server that answered last */
+    struct joints *joints;
 };
 
 static const struct db_driver *const drivers[] = {
@@ -136,6 +139,7 @@ static enum db_result task_run_on(struct db *db, struct db_connection *connectio
                                   const struct task *task, struct postern_error *error)
 {
     const struct db_driver *driver = db->driver;
+    db->can_join = driver->can_join != NULL && driver->can_join(connection);
     if (task->query != NULL)
         return driver->query(connection, task->query, task->rows, error);
     return driver->script(connection, task->script, task->deadline, error);
@@ -178,20 +182,42 @@ static enum db_result task_run(struct db *db, const struct task *task, struct po
     return result;
 }
 
-enum postern_lookup db_query(struct db *db, const struct db_query *query, struct postern_rows *rows,
-                             struct postern_error *error)
+static bool query_run(struct db *db, const struct db_query *query, struct postern_rows *rows,
+                      struct postern_error *error)
 {
-    double start = fiber_now();
     *rows = (struct postern_rows){0};
     struct task task = {.query = query,
                         .rows = rows,
                         .deadline = query->deadline,
                         .repeatable = statement_is_repeatable(query->statement)};
-    enum postern_lookup lookup = POSTERN_FAILED;
     if (task_run(db, &task, error) == DB_OK)
+        return true;
+    *rows = (struct postern_rows){0};
+    return false;
+}
+
+static bool joint_run(void *context, const struct db_query *query, struct postern_rows *rows)
+{
+    struct postern_error unimportant;
+    return query_run(context, query, rows, &unimportant);
+}
+
+/* Whatever keeps a joint statement from an answer, each caller then hears of its own. */
+static bool query_run_joint(struct db *db, const struct db_query *query, struct postern_rows *rows)
+{
+    if (!db->can_join || !query->statement->repeatable)
+        return false;
+    const char *sql = statement_joint(query->statement, db->driver->dialect);
+    return sql != NULL && joints_ask(db->joints, query, sql, rows);
+}
+
+enum postern_lookup db_query(struct db *db, const struct db_query *query, struct postern_rows *rows,
+                             struct postern_error *error)
+{
+    double start = fiber_now();
+    enum postern_lookup lookup = POSTERN_FAILED;
+    if (query_run_joint(db, query, rows) || query_run(db, query, rows, error))
         lookup = rows->count > 0 || rows->changed > 0 ? POSTERN_FOUND : POSTERN_NOT_FOUND;
-    else
-        *rows = (struct postern_rows){0};
     count_query(db, lookup, start);
     return lookup;
 }
@@ -215,6 +241,7 @@ struct db *db_new_on(const struct db_driver *driver, const struct database_confi
         times = &pool_times_default;
     if (driver != NULL)
         db->pool = pool_new(driver, config, times, set_up, db);
+    db->joints = joints_new(joint_run, db);
     return db;
 }
 
@@ -229,6 +256,7 @@ void db_free(struct db *db)
         return;
     assert(db->in_use == 0);
     pool_free(db->pool);
+    joints_free(db->joints);
     free(db);
 }
 

@@ -22,6 +22,7 @@ struct db_query {
     size_t count;
     struct postern_arena *arena;
     double deadline;
+    size_t callers; /* 0, or of how many callers it is the joint statement */
 };
 
 /* Before fork, in the master: the metrics of this config's databases, and what the processes that

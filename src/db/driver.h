@@ -7,6 +7,7 @@
 #define POSTERN_DB_DRIVER_H
 
 #include "db/db.h"
+#include "db/statement.h"
 
 enum db_result {
     DB_OK,
@@ -28,6 +29,7 @@ struct db_connection; /* each driver's own */
 
 struct db_driver {
     const char *name;
+    enum statement_dialect dialect;
     bool shared; /* one connection serves all fibers at once; otherwise it is one fiber's at a time
                   */
 
@@ -40,6 +42,7 @@ struct db_driver {
     enum db_result (*script)(struct db_connection *connection, const char *sql, double deadline,
                              struct postern_error *error);
     void (*close)(struct db_connection *connection);
+    bool (*can_join)(const struct db_connection *connection); /* joint statements; NULL: never */
 };
 
 extern const struct db_driver db_sqlite_driver;

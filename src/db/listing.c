@@ -47,31 +47,59 @@ void listing_free(struct listing *listing)
 
 /* --- reading the table --- */
 
+struct key {
+    int64_t first, second; /* second: of a pair */
+};
+
+static const struct key BEFORE_ALL = {-1, -1};
+
 /* One reading: where it stands and what it has. */
 struct reading {
     struct listing *listing;
     struct db *db;
     double deadline;
     struct listing_rows *rows;
-    int64_t last;
+    struct key last;
     bool more;
 };
+
+static size_t key_columns(const struct postern_listing_table *table)
+{
+    return table->pair ? 2 : 1;
+}
+
+static struct key key_read(const struct postern_rows *page, size_t row, size_t columns)
+{
+    return (struct key){postern_row_integer(page, row, 0),
+                        columns == 2 ? postern_row_integer(page, row, 1) : 0};
+}
+
+static bool is_after(struct key key, struct key last)
+{
+    return key.first != last.first ? key.first > last.first : key.second > last.second;
+}
+
+static bool has_text(const struct postern_statement *statement)
+{
+    return statement->sql != NULL || statement->sqlite != NULL || statement->pgsql != NULL ||
+           statement->mysql != NULL;
+}
 
 static bool is_too_large(const struct reading *reading)
 {
     return reading->rows->whole && reading->rows->count > reading->listing->max_rows;
 }
 
-static bool take_page(struct reading *reading, const struct postern_rows *page,
+static bool take_page(struct reading *reading, const struct postern_rows *page, size_t columns,
                       struct postern_error *error)
 {
     for (size_t i = 0; i < page->count; i++) {
-        int64_t id = postern_row_integer(page, i, 0);
-        if (id <= reading->last)
+        struct key key = key_read(page, i, columns);
+        if (!is_after(key, reading->last))
             return postern_error_set(error, "database %s: rows are not in the order of their id",
                                      db_name(reading->db));
-        reading->last = id;
-        listing_rows_add(reading->rows, page, i);
+        reading->last = key;
+        listing_rows_add(reading->rows, page, i, columns);
     }
     if (reading->rows->networks.count > NETWORKS_LIMIT)
         return postern_error_set(error, "database %s: a table has more than %d networks",
@@ -79,20 +107,32 @@ static bool take_page(struct reading *reading, const struct postern_rows *page,
     return true;
 }
 
+/* Networks have a simple id also where the table's key is a pair. */
 static bool read_page(struct reading *reading, struct postern_error *error)
 {
     const struct postern_listing_table *table = reading->listing->table;
+    bool whole = reading->rows->whole;
+    size_t columns = whole ? key_columns(table) : 1;
+    struct postern_value first = postern_integer(reading->last.first);
+    struct postern_value wanted = postern_integer(PAGE_ROWS);
+    struct postern_value pair[] = {first, first, postern_integer(reading->last.second), wanted};
+    struct postern_value single[] = {first, wanted};
     struct postern_arena *arena = arena_new();
-    struct db_query query = {
-        reading->rows->whole ? &table->page : &table->networks,
-        POSTERN_VALUES(postern_integer(reading->last), postern_integer(PAGE_ROWS)), arena,
-        reading->deadline};
+    struct db_query query = {whole ? &table->page : &table->networks, columns == 2 ? pair : single,
+                             columns == 2 ? 4 : 2, arena, reading->deadline};
     struct postern_rows page;
     enum postern_lookup lookup = db_query(reading->db, &query, &page, error);
     reading->more = page.count >= PAGE_ROWS;
-    bool good = lookup != POSTERN_FAILED && take_page(reading, &page, error);
+    bool good = lookup != POSTERN_FAILED && take_page(reading, &page, columns, error);
     arena_free(arena);
     return good;
+}
+
+static void begin(struct reading *reading, bool whole)
+{
+    reading->rows = listing_rows_new(whole);
+    reading->last = BEFORE_ALL;
+    reading->more = whole || has_text(&reading->listing->table->networks);
 }
 
 /* Begins again, for networks only, when the table turns out to be too large. */
@@ -103,9 +143,7 @@ static bool read_pages(struct reading *reading, struct postern_error *error)
             return false;
         if (is_too_large(reading)) {
             listing_rows_free(reading->rows);
-            reading->rows = listing_rows_new(false);
-            reading->last = -1;
-            reading->more = true;
+            begin(reading, false);
             reading->listing->large_until = fiber_now() + STAY_LARGE;
         }
         if (reading->more)
@@ -118,15 +156,12 @@ static void listing_load(struct listing *listing, struct db *db, double deadline
 {
     listing->loading = true;
     double started = fiber_now();
-    struct reading reading = {.listing = listing,
-                              .db = db,
-                              .deadline = deadline,
-                              .rows = listing_rows_new(started >= listing->large_until),
-                              .last = -1,
-                              .more = true};
+    struct reading reading = {.listing = listing, .db = db, .deadline = deadline};
+    begin(&reading, started >= listing->large_until);
     if (read_pages(&reading, &listing->error)) {
         listing_rows_free(listing->rows);
         listing->rows = reading.rows;
+        listing_rows_finish(listing->rows);
         listing->started = started;
         listing->took = fiber_now() - started;
     } else {
@@ -216,7 +251,9 @@ static enum postern_lookup match_by_query(struct listing *listing, struct db *db
     struct postern_rows page;
     enum postern_lookup lookup = db_query_cached(question->cache, db, &query, &page, error);
     for (size_t i = 0; i < page.count; i++)
-        listing_rows_append(rows, question->arena, listing_row_read(&page, i, question->arena));
+        listing_rows_append(
+            rows, question->arena,
+            listing_row_read(&page, i, key_columns(listing->table), question->arena));
     return lookup;
 }
 

@@ -141,11 +141,20 @@ static enum db_result mysql_script(struct db_connection *connection, const char 
     return connection->ended && result == DB_OK ? DB_LOST : result;
 }
 
+/* INSERT ... RETURNING. */
+static bool mysql_can_join(const struct db_connection *connection)
+{
+    return mariadb_connection(connection->mysql) &&
+           mysql_get_server_version(connection->mysql) >= 100500;
+}
+
 const struct db_driver db_mysql_driver = {
     .name = "mysql",
+    .dialect = STATEMENT_MYSQL,
     .shared = false,
     .connect = mysql_connect_server,
     .query = mysql_query_run,
     .script = mysql_script,
     .close = mysql_close_connection,
+    .can_join = mysql_can_join,
 };

@@ -102,11 +102,19 @@ static enum db_result pgsql_script(struct db_connection *connection, const char 
     return again ? DB_BUSY : result;
 }
 
+static bool pgsql_can_join(const struct db_connection *connection)
+{
+    (void)connection;
+    return true;
+}
+
 const struct db_driver db_pgsql_driver = {
     .name = "pgsql",
+    .dialect = STATEMENT_PGSQL,
     .shared = false,
     .connect = pgsql_connect,
     .query = pgsql_query,
     .script = pgsql_script,
     .close = pgsql_close,
+    .can_join = pgsql_can_join,
 };

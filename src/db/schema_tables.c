@@ -27,7 +27,7 @@ static const struct needed {
      {{"greylisting_tracking", "client_address,recipient,sender"},
       {"greylisting", "account,sender"},
       {"greylisting_whitelists", "account,sender"}}},
-    {"vmail", {"domain", "mailbox"}, {{0}}},
+    {"vmail", {"domain", "alias_domain", "mailbox"}, {{0}}},
     {"amavisd", {"users", "mailaddr", "wblist", "outbound_wblist"}, {{0}}},
 };
 

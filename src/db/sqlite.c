@@ -229,6 +229,7 @@ static void sqlite_prepare_turn(const struct database_config *config)
 
 const struct db_driver db_sqlite_driver = {
     .name = "sqlite",
+    .dialect = STATEMENT_SQLITE,
     .shared = true,
     .prepare = sqlite_prepare_turn,
     .connect = sqlite_connect,

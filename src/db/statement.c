@@ -17,6 +17,17 @@ static const char *dialect_text(const struct postern_statement *statement,
     return own[dialect] != NULL ? own[dialect] : statement->sql;
 }
 
+const char *statement_joint(const struct postern_statement *statement,
+                            enum statement_dialect dialect)
+{
+    const char *own[] = {
+        [STATEMENT_SQLITE] = NULL, /* whose commits are shared by all statements */
+        [STATEMENT_PGSQL] = statement->pgsql_joint,
+        [STATEMENT_MYSQL] = statement->mysql_joint,
+    };
+    return own[dialect];
+}
+
 static uint8_t list_code(size_t length)
 {
     uint8_t code = 1;
@@ -78,7 +89,10 @@ static struct postern_value *list_spread(struct postern_value *to, const struct 
 bool statement_call(const struct db_query *query, enum statement_dialect dialect,
                     struct statement_call *call, struct postern_error *error)
 {
-    *call = (struct statement_call){.key = {.sql = dialect_text(query->statement, dialect),
+    *call = (struct statement_call){.key = {.sql = query->callers > 0
+                                                       ? statement_joint(query->statement, dialect)
+                                                       : dialect_text(query->statement, dialect),
+                                            .callers = query->callers,
                                             .numbered = query->statement->numbered}};
     if (call->key.sql == NULL)
         return postern_error_set(error, "a statement has no text for this kind of database");
@@ -111,8 +125,42 @@ static void list_write(struct buffer *text, size_t size)
     buffer_char(text, ')');
 }
 
-static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *codes)
+static const char *bracket_end(const char *sql)
 {
+    while (*sql != '\0' && *sql != ']') {
+        size_t quoted = statement_quoted_length(sql);
+        sql += quoted > 0 ? quoted : 1;
+    }
+    return sql;
+}
+
+/* What stands in the brackets, without them, for each caller; returns where it ends. */
+static const char *bracket_write(struct buffer *text, const char *sql, uint64_t callers)
+{
+    const char *end = bracket_end(sql + 1);
+    for (uint64_t i = 0; i < callers; i++) {
+        buffer_text(text, i == 0 ? "" : ",");
+        buffer_append(text, sql + 1, (size_t)(end - sql - 1));
+    }
+    return end + (*end == ']');
+}
+
+size_t statement_joint_width(const char *sql)
+{
+    const char *at = strchr(sql, '[');
+    size_t width = 0;
+    while (at != NULL && *at != '\0' && *at != ']') {
+        size_t quoted = statement_quoted_length(at);
+        width += *at == '?';
+        at += quoted > 0 ? quoted : 1;
+    }
+    return width;
+}
+
+static size_t parts_write(struct buffer *text, const struct statement_key *key)
+{
+    const char *sql = key->sql;
+    const uint8_t *codes = key->lists;
     size_t lists = 0;
     while (*sql != '\0') {
         size_t quoted = statement_quoted_length(sql);
@@ -124,6 +172,8 @@ static size_t lists_write(struct buffer *text, const char *sql, const uint8_t *c
                 list_write(text, statement_list_size(codes[lists]));
             lists++;
             sql += sizeof LIST - 1;
+        } else if (*sql == '[' && key->callers > 0) {
+            sql = bracket_write(text, sql, key->callers);
         } else {
             buffer_char(text, *sql++);
         }
@@ -140,7 +190,7 @@ char *statement_expand(const struct statement_key *key, struct postern_error *er
         expected++;
 
     struct buffer text = {0};
-    size_t lists = lists_write(&text, key->sql, key->lists);
+    size_t lists = parts_write(&text, key);
     if (lists == expected && text.data != NULL)
         return text.data;
     postern_error_set(error, "a statement with %zu lists was given %zu: %s", lists, expected,

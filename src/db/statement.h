@@ -19,6 +19,7 @@ enum statement_dialect { STATEMENT_SQLITE, STATEMENT_PGSQL, STATEMENT_MYSQL };
 struct statement_key {
     const char *sql; /* the dialect's text: a constant, so its address says which it is */
     uint8_t lists[STATEMENT_LISTS_MAX]; /* of each list 1 + log2 of its rounded size; then 0 */
+    uint64_t callers;                   /* of a joint statement */
     uint64_t numbered;                  /* or 0 */
 };
 
@@ -34,8 +35,8 @@ struct statement_call {
 bool statement_call(const struct db_query *query, enum statement_dialect dialect,
                     struct statement_call *call, struct postern_error *error);
 
-/* The text to prepare, with '?' placeholders; the caller frees it. NULL when its lists are
- * not those of the key. */
+/* The text to prepare, with '?' placeholders and without brackets; the caller frees it. NULL when
+ * its lists are not those of the key. */
 char *statement_expand(const struct statement_key *key, struct postern_error *error);
 
 /* The same two for a numbered statement: call->values in the order of its text, and the text. */
@@ -52,6 +53,13 @@ size_t statement_quoted_length(const char *sql);
 
 /* The text with $1, $2 ... in place of its '?', as PostgreSQL has them; the caller frees it. */
 char *statement_number(const char *sql, size_t *count);
+
+/* The joint form for that dialect, or NULL. */
+const char *statement_joint(const struct postern_statement *statement,
+                            enum statement_dialect dialect);
+
+/* How many '?' stand in the brackets of a joint statement. */
+size_t statement_joint_width(const char *sql);
 
 /* Whether it is a plain SELECT: run again, it does no more than it did the first time. */
 bool statement_is_read_only(const char *sql);

@@ -15,7 +15,7 @@ typedef enum postern_dns_status (*spf_lookup)(enum postern_dns_type type, const 
                                               struct postern_dns_answer *answer);
 
 struct spf_question {
-    struct postern_ip client;
+    struct postern_ip client; /* none: the result is "none" */
     const char *sender; /* "" or without a domain: HELO is checked */
     const char *helo;
     const char *host; /* the receiving host's name, for the macro %{r} */

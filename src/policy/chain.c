@@ -159,6 +159,13 @@ static void note_shadow(const struct chain_link *link, const struct postern_requ
         log_shadow(link, request, &work->verdict, action);
 }
 
+static void note_failure(const struct chain_link *link, const struct postern_request *request)
+{
+    log_warning("plugin %s: failed, the request goes on without it: client=%s: %s",
+                link->config->plugin->name, request->client_address,
+                request->work->verdict.failure);
+}
+
 static struct outcome outcome_of_failure(const struct chain_link *link,
                                          struct postern_request *request)
 {
@@ -216,6 +223,10 @@ struct outcome chain_run(const struct chain *chain, struct postern_request *requ
         plugin_run(link, request);
         if (link->config->shadow) {
             note_shadow(link, request);
+            continue;
+        }
+        if (work->verdict.failure != NULL && link->config->plugin->aside) {
+            note_failure(link, request);
             continue;
         }
         if (work->verdict.failure != NULL)

@@ -1,10 +1,16 @@
 /* The lookups of <postern/db.h> and <postern/listing.h>: the database layer, told of a
  * request. */
 #include "db/listing.h"
+#include "policy/chain.h"
 #include "policy/request.h"
+#include "runtime/fiber.h"
+#include "runtime/log.h"
 #include "util/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+#define OPTIONAL_TIMEOUT 1.0
 
 /* NULL, with the request failed, when a plugin asks for a database that does not exist. */
 static struct db *database_of(struct postern_request *req, const char *name)
@@ -53,6 +59,24 @@ enum postern_lookup postern_query_cached(struct postern_request *req, const char
 {
     struct db_query query = {statement, values, count, req->arena, req->deadline};
     return ask(req, database, &query, req->work->cache, rows);
+}
+
+enum postern_lookup postern_query_optional(struct postern_request *req, const char *database,
+                                           const struct postern_statement *statement,
+                                           const struct postern_value *values, size_t count,
+                                           struct postern_rows *rows)
+{
+    double deadline = fmin(req->deadline, fiber_now() + OPTIONAL_TIMEOUT);
+    struct db_query query = {statement, values, count, req->arena, deadline};
+    struct postern_error error = {.text = "there is no such database"};
+    struct db *db = databases_find(req->work->databases, database);
+    enum postern_lookup result = POSTERN_FAILED;
+    if (db != NULL)
+        result = db_query(db, &query, rows, &error);
+    if (result == POSTERN_FAILED)
+        log_warning("plugin %s: the mail goes on without a write: %s",
+                    req->work->link->config->plugin->name, error.text);
+    return result;
 }
 
 struct postern_listing {

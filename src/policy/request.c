@@ -5,6 +5,7 @@
 #include "runtime/log.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -73,6 +74,8 @@ void request_derive(struct postern_request *request, const struct config *config
                    &request->sender_domain);
     derive_address(request, config, "recipient", request->recipient,
                    &request->recipient_without_ext, &request->recipient_domain);
+    request->sender_is_srs = request->sender_domain[0] != '\0' &&
+                             strcasecmp(request->sender_domain, config->srs.domain) == 0;
     request->sasl_domain = postern_address_domain(request->sasl_username);
     request->now = clock_wall();
     request->deadline = fiber_now() + (double)config->request_timeout;

@@ -7,6 +7,7 @@
 #include "db/db.h"
 #include "runtime/config.h"
 #include <postern/plugin.h>
+#include <postern/spf.h>
 
 struct chain_link;
 
@@ -22,6 +23,7 @@ struct request_work {
     const struct config *config;
     struct databases *databases;
     struct db_cache *cache;
+    const struct postern_spf *spf; /* NULL until a plugin asks */
 
     const struct chain_link *link; /* the plugin that is running */
     struct verdict verdict;        /* of the running plugin */

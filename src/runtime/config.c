@@ -100,6 +100,7 @@ static void load(struct config_draft *draft)
     if (!whole)
         return;
     config_take_databases(draft);
+    config_check_plugin_databases(draft);
     config_check_whole(draft);
     fill_in(&draft->config, draft->facility);
 }

@@ -18,7 +18,7 @@ struct config_draft {
     struct postern_names mynetworks;
     int facility;
     const char *bind_password_file;
-    const char *secrets_file;
+    const char *smtp_password_file;
     struct postern_names plugins;
 };
 
@@ -57,6 +57,7 @@ void config_check_whole(struct config_draft *draft);  /* what belongs together; 
 /* config_databases.c, config_plugins.c: fill config->databases, config->plugins. */
 void config_take_databases(struct config_draft *draft);
 void config_take_plugins(struct config_draft *draft);
+void config_check_plugin_databases(struct config_draft *draft); /* once both are there */
 
 /*
  * The secret of a section whose options `key` and `file_key` give it: *secret is what was given

@@ -141,3 +141,16 @@ void config_take_plugins(struct config_draft *draft)
     draft->config.plugins = plugins;
     draft->config.plugins_length = listed;
 }
+
+void config_check_plugin_databases(struct config_draft *draft)
+{
+    const struct config_setting *list = config_setting_find(&draft->file.sections[0], "plugins");
+    for (size_t i = 0; i < draft->config.plugins_length; i++) {
+        const struct postern_plugin *plugin = draft->config.plugins[i].plugin;
+        if (plugin->database != NULL &&
+            !config_database(&draft->config, plugin->database)->configured)
+            config_problem_add(&draft->problems, list->line,
+                               "%s: expected a section database \"%s\", whose tables it asks",
+                               plugin->name, plugin->database);
+    }
+}

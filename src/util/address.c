@@ -94,6 +94,11 @@ static const char *address_at(const char *address)
     return at != NULL && is_domain(at + 1) && utf8_is_valid(address) ? at : NULL;
 }
 
+bool postern_domain_is_valid(const char *domain)
+{
+    return strlen(domain) <= DOMAIN_LENGTH_MAX && is_domain_name(domain) && utf8_is_valid(domain);
+}
+
 bool postern_address_is_valid(const char *address)
 {
     return address_at(address) != NULL;
@@ -218,6 +223,27 @@ struct postern_names postern_address_candidates(struct postern_arena *arena, con
             add_parents(arena, &names, domain);
     }
     names_add(arena, &names, "@.");
+    return names;
+}
+
+struct postern_names postern_address_names(struct postern_arena *arena, const char *address,
+                                           const char *delimiters)
+{
+    const char *plain = postern_address_without_ext(arena, address, delimiters);
+    struct postern_names names = postern_address_candidates(arena, plain);
+    if (strcmp(plain, address) == 0)
+        return names;
+    return postern_names_join(arena, postern_address_candidates(arena, address), names);
+}
+
+struct postern_names postern_user_anywhere(struct postern_arena *arena, const char *address,
+                                           const char *delimiters)
+{
+    struct postern_names names = {0};
+    const char *plain = postern_address_without_ext(arena, address, delimiters);
+    const char *at = address_at(plain);
+    if (at != NULL)
+        names_add(arena, &names, postern_printf(arena, "%.*s@*", (int)(at - plain), plain));
     return names;
 }
 

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.daemon import Daemon, give_to_daemon
+from harness.dovecot import Dovecot
 from harness.database import ServerBackend, SqliteBackend
 from harness.mariadb import MariaDB
 from harness.postfix import Postfix
@@ -104,6 +105,12 @@ def database(backend, folder):
 
 
 @pytest.fixture
+def databases(backend, folder):
+    """The same with the other two: `databases.amavisd`, and `databases.vmail` with its tables."""
+    return backend.create(folder, "amavisd", "vmail")
+
+
+@pytest.fixture
 def postern(build, folder):
     """Makes daemons for one test; see daemons()."""
     with daemons(build, folder) as make:
@@ -134,6 +141,19 @@ def syslog(folder):
 def postfix_server():
     place = make_folder()
     server = Postfix(place)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def dovecot(postfix_server):
+    """Takes the logins of Postfix's submission."""
+    place = make_folder()
+    server = Dovecot(place, postfix_server.sasl)
     try:
         server.start()
         yield server

@@ -265,8 +265,21 @@ def test_expired_counters_are_cleaned_up(postern, database):
     setting = throttle.limit("@.", max_msgs=1)
     for number, begun in enumerate([DAY, HOUR + 1, HOUR, HOUR - 100, 0]):
         database.execute("INSERT INTO throttle_tracking (tid, account, period, cur_msgs, init_time,"
-                         " last_notify_time) VALUES (?, ?, ?, 1, ?, ?)", setting,
-                         f"row {number}", HOUR, daemon.now - begun, begun - daemon.now)
+                         " last_notify_time) VALUES (?, ?, ?, 1, ?, ?)", setting, f"n{number}",
+                         HOUR, daemon.now - begun, daemon.now - begun)
     daemon.start()
     daemon.wait_for_log("expired throttle_tracking")
-    assert set(throttle.counted()) == {"row 2", "row 3", "row 4"}
+    assert set(throttle.counted()) == {"n2", "n3", "n4"}
+
+
+def test_counter_whose_mail_could_not_be_sent_is_kept_for_another_day(postern, database):
+    daemon = postern(plugins=["throttle"], database=database, start=False)
+    throttle = Throttles(daemon)
+    setting = throttle.limit("@.", max_msgs=1)
+    for number, begun in enumerate([DAY + HOUR + 1, DAY + HOUR, HOUR + 1]):
+        database.execute("INSERT INTO throttle_tracking (tid, account, period, cur_msgs, init_time,"
+                         " last_notify_time) VALUES (?, ?, ?, 1, ?, ?)", setting, f"n{number}",
+                         HOUR, daemon.now - begun, begun - daemon.now)
+    daemon.start()
+    daemon.wait_for_log("expired throttle_tracking")
+    assert set(throttle.counted()) == {"n1", "n2"}

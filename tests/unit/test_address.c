@@ -207,6 +207,17 @@ static void without_ext_copies_invalid_addresses(void **state)
     assert_string_equal(postern_address_without_ext(*state, "user+ext", "+"), "user+ext");
 }
 
+static void names_are_those_with_and_without_the_extension(void **state)
+{
+    assert_names(postern_address_names(*state, "u+x@example.com", "+"),
+                 "u+x@example.com @example.com @.example.com @.com @. u@example.com");
+    assert_names(postern_address_names(*state, "u-x@example.com", "+"),
+                 "u-x@example.com @example.com @.example.com @.com @.");
+    assert_names(postern_address_names(*state, "", "+"), "@.");
+    assert_names(postern_user_anywhere(*state, "u+x@example.com", "+"), "u@*");
+    assert_int_equal(postern_user_anywhere(*state, "nobody", "+").count, 0);
+}
+
 static void candidates_go_from_the_address_to_everybody(void **state)
 {
     assert_names(postern_address_candidates(*state, "u@a.example.com"),
@@ -464,9 +475,30 @@ static void every_candidate_is_a_form_of_falling_priority(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_arena, drop_arena)
 
+static void domain_is_a_name_of_at_most_253_bytes(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"example.com", "com", "a-b_c.example", "b\xc3\xbc.example"};
+    static const char *const bad[] = {"",           ".",       ".com",  "com.",        "a..b",
+                                      "@a.example", "a b.com", "a@b.c", "[192.0.2.1]", "\xff.com",
+                                      "a=b.com"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(postern_domain_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(postern_domain_is_valid(bad[i]));
+    char longest[255];
+    memset(longest, 'a', 254);
+    longest[253] = '\0';
+    assert_true(postern_domain_is_valid(longest));
+    longest[253] = 'a';
+    longest[254] = '\0';
+    assert_false(postern_domain_is_valid(longest));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(domain_is_a_name_of_at_most_253_bytes),
         TEST(ordinary_addresses_are_valid),
         TEST(broken_addresses_are_invalid),
         TEST(lengths_are_not_limited),
@@ -476,6 +508,7 @@ int main(void)
         TEST(first_byte_is_no_delimiter),
         TEST(quoted_local_part_keeps_its_extension),
         TEST(without_ext_copies_invalid_addresses),
+        TEST(names_are_those_with_and_without_the_extension),
         TEST(candidates_go_from_the_address_to_everybody),
         TEST(null_or_invalid_address_is_everybody_only),
         TEST(address_literal_has_no_parents),

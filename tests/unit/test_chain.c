@@ -234,6 +234,20 @@ static void failed_lookup_ends_the_chain_with_on_error(void **state)
     assert_int_equal(strncmp(got.reply, "451 4.3.0 ", 10), 0);
 }
 
+static void failure_of_a_plugin_beside_the_answer_changes_nothing(void **state)
+{
+    (void)state;
+    set_up(lose_database, NULL);
+    config.on_error = ON_ERROR_DEFER;
+    struct postern_plugin beside = plugin_a;
+    beside.aside = true;
+    plugins[0].plugin = &beside;
+    ask();
+    assert_false(got.failed);
+    assert_int_equal(got.action, POSTERN_DUNNO);
+    assert_string_equal(asked, "ab");
+}
+
 static void time_that_has_run_out_is_a_failure(void **state)
 {
     (void)state;
@@ -274,6 +288,7 @@ int main(void)
         cmocka_unit_test(header_lets_the_chain_go_on_and_the_first_one_is_sent),
         cmocka_unit_test(shadowed_plugin_is_not_heard),
         cmocka_unit_test(failed_lookup_ends_the_chain_with_on_error),
+        cmocka_unit_test(failure_of_a_plugin_beside_the_answer_changes_nothing),
         cmocka_unit_test(time_that_has_run_out_is_a_failure),
         cmocka_unit_test(refused_init_names_the_plugin),
     };

@@ -2,6 +2,13 @@
 
 #include <syslog.h>
 
+/* A build without libcrypto refuses it. */
+#if HAVE_CRYPTO
+#define SRS_DOMAIN "domain = \"s.example\""
+#else
+#define SRS_DOMAIN ""
+#endif
+
 #define SAMPLE POSTERN_SOURCE_ROOT "/etc/postern.conf"
 
 static void an_empty_file_gives_the_defaults(void **state)
@@ -55,9 +62,9 @@ static void every_key_is_taken(void **state)
         "directory { backend = \"ldap\" local_domains = {\"a\", \"b\"} }\n"
         "ldap { uri = \"ldaps://h\" base_dn = \"b\" bind_dn = \"d\" bind_password = \"p\"\n"
         "       starttls = true }\n"
-        "srs { domain = \"s.example\" secrets = {\"x\", \"y\"} listen_forward = \"*:1\"\n"
+        "srs { " SRS_DOMAIN " secrets = {\"x\", \"y\"} listen_forward = \"*:1\"\n"
         "      listen_reverse = \"\" listen_socketmap = \"unix:/m\" }\n"
-        "notify { recipients = {} sendmail = \"/m\" smtp_url = \"smtp://h\" }\n"
+        "notify { recipients = {} sendmail = \"/m\" smtp_url = \"\" }\n"
         "session_log { enabled = false expire = \"1d\" bypass_dunno = yes\n"
         "              bypass_greylisting = on bypass_whitelist = true }\n");
     assert_string_equal(config->group, "g");
@@ -165,7 +172,7 @@ static void secrets_are_read_from_files_without_line_ends(void **state)
     snprintf(text, sizeof text,
              "database \"vmail\" { driver = \"pgsql\" password_file = \"%s/pw\" }\n"
              "ldap { bind_password_file = \"%s/pw\" }\n"
-             "srs { domain = \"d\" secrets = {\"zero\"} secrets_file = \"%s/srs\" }",
+             "srs { " SRS_DOMAIN " secrets = {\"zero\"} secrets_file = \"%s/srs\" }",
              directory, directory, directory);
     struct config *config = load_good(text);
     assert_string_equal(config_database(config, "vmail")->password, "p w ");
@@ -199,8 +206,77 @@ static void secrets_that_cannot_be_used_are_told(void **state)
     EXPECT_ERRORS(text, "2: bind_password_file: cannot read /none: No such file or directory",
                   empty, large,
                   "7: password_file: expected only one of password and password_file");
-    EXPECT_ERRORS("\nsrs { domain = \"d\" }", "2: domain: expected secrets or secrets_file");
     EXPECT_ERRORS("srs { secrets = {\"a\", \"\"} }", "1: secrets: expected secrets that are not");
+}
+
+static void srs_domain_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("srs { domain = \"a@b\" secrets = {\"s\"} }", "1: domain: expected a domain");
+    EXPECT_ERRORS("srs { domain = \".b\" secrets = {\"s\"} }", "1: domain: expected a domain");
+    EXPECT_ERRORS("srs { domain = \"[192.0.2.1]\" secrets = {\"s\"} }",
+                  "1: domain: expected a domain");
+}
+
+#if HAVE_CURL
+
+static void smtp_url_is_taken_with_its_password(void **state)
+{
+    (void)state;
+    char text[256];
+    write_file("pw", "p w\n", 4);
+    snprintf(text, sizeof text,
+             "notify { smtp_url = \"smtp://u@h:587\" smtp_password_file = \"%s/pw\" }", directory);
+    struct config *config = load_good(text);
+    assert_string_equal(config->notify.smtp_url, "smtp://u@h:587");
+    assert_string_equal(config->notify.smtp_password, "p w");
+    config_free(config);
+}
+
+static void smtp_url_that_is_wrong_is_refused_without_its_password(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("notify {\n smtp_url = \"http://u:p@h\" }", "2: smtp_url: expected a URL");
+    EXPECT_ERRORS("notify { smtp_url = \"smtp://h\"\n smtp_password_file = \"/none\" }",
+                  "2: smtp_password_file: expected only with an smtp_url that has a user");
+    EXPECT_ERRORS("notify { smtp_url = \"smtp://u:p@h\"\n smtp_password_file = \"/none\" }",
+                  "2: smtp_password_file: expected only with an smtp_url that has a user");
+    EXPECT_ERRORS("notify { smtp_url = \"smtp://u@h\"\n smtp_password_file = \"/none\" }",
+                  "2: smtp_password_file: cannot read /none: No such file");
+}
+
+#else
+
+static void smtp_url_is_refused_without_libcurl(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("notify {\n smtp_url = \"smtp://h\" }", "2: smtp_url: this build has no libcurl");
+}
+
+#endif
+
+static void notify_takes_addresses_and_the_path_of_a_program(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS(
+        "notify { recipients = {\"root\",\n\"-x\",\n\"a b\", \"\"}\n sendmail = \"mail\" }",
+        "2: recipients: expected a mail address", "3: recipients: expected a mail address",
+        "3: recipients: expected a mail address", "4: sendmail: expected the path");
+}
+
+static void srs_needs_a_secret_and_a_build_that_has_it(void **state)
+{
+    (void)state;
+#if HAVE_CRYPTO
+    EXPECT_ERRORS("\nsrs { domain = \"d\" }", "2: domain: expected secrets or secrets_file");
+    struct config *config = load_good("srs { domain = \"SRS.Example\" secrets = {\"S\"} }");
+    assert_string_equal(config->srs.domain, "srs.example");
+    assert_string_equal(config->srs.secrets.items[0], "S");
+    config_free(config);
+#else
+    EXPECT_ERRORS("srs {\n secrets = {\"s\"}\n domain = \"d\" }",
+                  "3: domain: this build has no SRS: build Postern with libcrypto");
+#endif
 }
 
 static void delimiter_that_every_address_has_is_refused(void **state)
@@ -224,13 +300,16 @@ static void addresses_and_networks_are_checked_one_by_one(void **state)
                   "dns { servers = {\"dns.example\"} }\n"
                   "metrics { listen = \"7780\" }\n"
                   "ldap { uri = \"http://h\" }\n"
-                  "plugin_dir = \"\"\n",
+                  "plugin_dir = \"\"\n"
+                  "directory { local_domains = {\"good.example\", \"@a.example\", \".b\"} }\n",
                   "2: listen: expected an address like", "3: listen: expected an address like",
                   "3: listen: expected an address like", "4: listen: expected an address like",
                   "4: listen: expected an address like", "4: listen: expected an address like",
                   "4: listen: expected an address like", "6: mynetworks: expected an address or",
                   "7: servers: expected a server like", "8: listen: expected an address like",
-                  "9: uri: expected a URI like", "10: plugin_dir: expected a directory");
+                  "9: uri: expected a URI like", "10: plugin_dir: expected a directory",
+                  "11: local_domains: expected a domain like \"example.com\", not `@a.example`",
+                  "11: local_domains: expected a domain like \"example.com\", not `.b`");
     EXPECT_ERRORS("\nlisten = {}", "2: listen: expected at least one address");
 }
 
@@ -316,6 +395,15 @@ int main(void)
         cmocka_unit_test(database_mistakes_are_told),
         cmocka_unit_test(secrets_are_read_from_files_without_line_ends),
         cmocka_unit_test(secrets_that_cannot_be_used_are_told),
+        cmocka_unit_test(srs_domain_that_is_none_is_refused),
+#if HAVE_CURL
+        cmocka_unit_test(smtp_url_is_taken_with_its_password),
+        cmocka_unit_test(smtp_url_that_is_wrong_is_refused_without_its_password),
+#else
+        cmocka_unit_test(smtp_url_is_refused_without_libcurl),
+#endif
+        cmocka_unit_test(notify_takes_addresses_and_the_path_of_a_program),
+        cmocka_unit_test(srs_needs_a_secret_and_a_build_that_has_it),
         cmocka_unit_test(delimiter_that_every_address_has_is_refused),
         cmocka_unit_test(addresses_and_networks_are_checked_one_by_one),
         cmocka_unit_test(the_sample_works_as_it_is),

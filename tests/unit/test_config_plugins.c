@@ -44,6 +44,17 @@ static void plugin_options_of_every_type_are_taken(void **state)
     config_free(config);
 }
 
+static void plugin_whose_database_is_not_configured_is_told(void **state)
+{
+    (void)state;
+    config_free(load_good("plugins = {\"wblist\"}"));
+    config_free(load_good("plugins = {\"wblist\"}\n"
+                          "database \"iredapd\" { driver = \"pgsql\" }\n"
+                          "database \"amavisd\" { driver = \"pgsql\" }"));
+    EXPECT_ERRORS("\nplugins = {\"wblist\"}\ndatabase \"iredapd\" { driver = \"pgsql\" }",
+                  "2: wblist: expected a section database \"amavisd\", whose tables it asks");
+}
+
 static void plugin_mistakes_are_told(void **state)
 {
     (void)state;
@@ -164,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plugins_keep_their_order_and_defaults),
         cmocka_unit_test(plugin_options_of_every_type_are_taken),
+        cmocka_unit_test(plugin_whose_database_is_not_configured_is_told),
         cmocka_unit_test(plugin_mistakes_are_told),
         cmocka_unit_test(a_plugin_that_is_not_listed_is_checked_and_not_run),
         cmocka_unit_test(a_plugins_own_check_is_told_at_its_section),

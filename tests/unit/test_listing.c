@@ -11,6 +11,19 @@ static const struct postern_listing_table plain = {
     .networks = {.sql = "SELECT id, account, subject, weight FROM entries WHERE id > ?"
                         " AND (subject LIKE '%/%' OR subject LIKE '%*%') ORDER BY id LIMIT ?"},
     .find = {.sql = COLUMNS OF}};
+#define PAIRS "SELECT id / 10, id % 10, account, subject, weight FROM entries "
+
+/* The key is a pair; networks have an id. */
+static const struct postern_listing_table paired = {
+    .database = "iredapd",
+    .pair = true,
+    .page = {.sql = PAIRS "WHERE +id / 10 >= ? AND (id / 10, id % 10) > (?, ?)"
+                          " ORDER BY id / 10, id % 10 LIMIT ?"},
+    .networks = {.sql = "SELECT id, '', subject FROM entries WHERE id > ?"
+                        " AND (subject LIKE '%/%' OR subject LIKE '%*%') ORDER BY id LIMIT ?"},
+    .find = {.sql = PAIRS OF}};
+static const struct postern_listing_table without_networks = {
+    .database = "iredapd", .page = {.sql = COLUMNS PAGE}, .find = {.sql = COLUMNS OF}};
 /* Leaves a trace of each row that it reads. */
 static const struct postern_listing_table traced = {
     .database = "iredapd",
@@ -142,6 +155,42 @@ static void table_too_large_to_keep_is_asked_and_matches_the_same(void **state)
     in_fiber(match_names, &(size_t){5});
 }
 
+static void match_names_of_pairs(void *arg)
+{
+    char text[256];
+    open_limited(&paired, *(size_t *)arg);
+    struct postern_names accounts = NAMES("bob@example.com", "@example.com", "@.");
+    struct postern_names subjects = NAMES("eve@example.org", "@example.org", "@.");
+    assert_string_equal(ask_list(accounts, subjects, "192.0.2.1", 60, text),
+                        "192.0.2.0/24:4 @.:1 @example.org:2 eve@example.org:3");
+    close_list();
+}
+
+static void rows_with_a_pair_for_a_key_match_kept_or_asked(void **state)
+{
+    (void)state;
+    file_make(NAMED);
+    in_fiber(match_names_of_pairs, &(size_t){POSTERN_LISTING_ROWS});
+    in_fiber(match_names_of_pairs, &(size_t){5});
+}
+
+static void match_without_networks(void *arg)
+{
+    char text[256];
+    (void)arg;
+    open_limited(&without_networks, 5);
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(ask_list(NAMES("@."), NAMES("@."), "192.0.2.1", 0, text), "@.:1");
+    close_list();
+}
+
+static void large_table_without_networks_is_asked(void **state)
+{
+    (void)state;
+    file_make(NAMED);
+    in_fiber(match_without_networks, NULL);
+}
+
 static void match_some(void *arg)
 {
     (void)arg;
@@ -202,6 +251,24 @@ static void table_of_many_pages_is_read_whole(void **state)
     (void)state;
     file_make(MANY);
     in_fiber(match_in_pages, NULL);
+}
+
+static void match_pairs_in_pages(void *arg)
+{
+    (void)arg;
+    open_list(&paired);
+    matches("10.0.0.1", "10.0.0.0/24:0");
+    matches("10.3.249.1", "10.3.249.0/24:0");
+    matches("10.9.249.1", "10.9.249.0/24:0");
+    matches("10.9.250.1", "");
+    close_list();
+}
+
+static void table_of_many_pages_of_pairs_is_read_whole(void **state)
+{
+    (void)state;
+    file_make(MANY);
+    in_fiber(match_pairs_in_pages, NULL);
 }
 
 static int left;
@@ -299,9 +366,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(rows_match_by_account_and_by_name_or_network),
         TEST(table_too_large_to_keep_is_asked_and_matches_the_same),
+        TEST(rows_with_a_pair_for_a_key_match_kept_or_asked),
+        TEST(large_table_without_networks_is_asked),
         TEST(networks_that_hold_the_client_match),
         TEST(texts_of_one_network_all_match),
         TEST(table_of_many_pages_is_read_whole),
+        TEST(table_of_many_pages_of_pairs_is_read_whole),
         TEST(matches_at_once_share_a_load),
         TEST(list_is_kept_for_ttl_and_not_at_all_for_zero),
         TEST(failed_load_fails_the_match_and_is_tried_again),

@@ -1,6 +1,7 @@
 """Settings and counters of the throttle plugin, and the messages that it is asked about."""
 import pytest
 
+from harness.database import AMAVISD_PRIORITIES, account_form
 from harness.policy import end_of_message, rcpt
 
 TOO_MUCH = "REJECT Throttling quota exceeded"
@@ -8,22 +9,13 @@ TOO_LARGE = "REJECT Message size is too large"
 TOO_MANY = "REJECT Too many recipients in single message"
 HOUR, DAY = 3600, 86400
 GB = 1024 ** 3
-PRIORITIES = {"address": 10, "ip": 9, "wildcard": 8, "network": 7, "user": 7, "domain": 5,
-              "subdomains": 3, "top": 2, "each": 1, "everybody": 0}
 COUNTER = ("account", "period", "cur_msgs", "cur_quota", "init_time", "last_time",
            "last_notify_time")
 
 
-def form_of(account):
-    if account in ("@.", "@ip"):
-        return "everybody" if account == "@." else "each"
-    if account.startswith("@."):
-        return "subdomains" if "." in account[2:] else "top"
-    if account.startswith("@"):
-        return "domain"
-    if "@" in account:
-        return "user" if account.endswith("@*") else "address"
-    return "network" if "/" in account else "wildcard" if "*" in account else "ip"
+def priority_of(account):
+    """That behaviour.md gives to this form of an account."""
+    return 1 if account == "@ip" else AMAVISD_PRIORITIES[account_form(account)]
 
 
 class Throttles:
@@ -47,7 +39,7 @@ class Throttles:
     def limit(self, account, kind="external", period=HOUR, priority=None, shared=0, **limits):
         """The id of a new setting."""
         values = {"account": account, "kind": kind, "period": period, "shared": shared,
-                  "priority": PRIORITIES[form_of(account)] if priority is None else priority,
+                  "priority": priority_of(account) if priority is None else priority,
                   **limits}
         self.database.execute(
             f"INSERT INTO throttle ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",

@@ -1,0 +1,125 @@
+#include "dns/spf_evaluation.h"
+
+#include "runtime/fiber.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+
+bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result,
+               const char *format, ...)
+{
+    if (evaluation->fault != POSTERN_SPF_NONE)
+        return false;
+    va_list args;
+    va_start(args, format);
+    evaluation->fault = result;
+    evaluation->problem = postern_vprintf(evaluation->question->arena, format, args);
+    va_end(args);
+    return false;
+}
+
+bool spf_count_term(struct spf_evaluation *evaluation)
+{
+    evaluation->term_is_void = false;
+    if (++evaluation->terms <= SPF_TERMS)
+        return true;
+    return spf_fault(evaluation, POSTERN_SPF_PERMERROR, "more than %d terms need the DNS",
+                     SPF_TERMS);
+}
+
+bool spf_name_is_proper(const char *name)
+{
+    size_t label = 0, length = strlen(name);
+    if (length > 0 && name[length - 1] == '.')
+        length--;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] <= ' ' || name[i] > '~' || name[i] == '\\')
+            return false;
+        label = name[i] == '.' ? 0 : label + 1;
+        if (label > 63 || (label == 0 && (i == 0 || name[i - 1] == '.')))
+            return false;
+    }
+    return label > 0 && length <= SPF_DOMAIN_NAME;
+}
+
+enum postern_dns_type spf_address_type(const struct spf_evaluation *evaluation)
+{
+    return evaluation->question->client.family == POSTERN_IPV6 ? POSTERN_DNS_AAAA : POSTERN_DNS_A;
+}
+
+/* A domain's hosts that have no address of the client's family are one void lookup, not ten: the
+ * RFC counts terms. */
+static void count_void(struct spf_evaluation *evaluation)
+{
+    if (evaluation->term_is_void)
+        return;
+    evaluation->term_is_void = true;
+    if (++evaluation->voids > SPF_VOIDS)
+        spf_fault(evaluation, POSTERN_SPF_PERMERROR, "more than %d lookups found nothing",
+                  SPF_VOIDS);
+}
+
+static void judge(struct spf_evaluation *evaluation, enum spf_purpose purpose, const char *name,
+                  const struct postern_dns_answer *answer)
+{
+    bool is_counted = purpose == SPF_FOR_TERM || purpose == SPF_FOR_HOST;
+    if (answer->status == POSTERN_DNS_FAILED && purpose != SPF_FOR_EXTRA)
+        spf_fault(evaluation, POSTERN_SPF_TEMPERROR, "%s: %s", name, answer->failure);
+    else if (answer->status != POSTERN_DNS_FOUND && is_counted)
+        count_void(evaluation);
+}
+
+enum postern_dns_status spf_ask(struct spf_evaluation *evaluation, enum spf_purpose purpose,
+                                enum postern_dns_type type, const char *name,
+                                struct postern_arena *arena, struct postern_dns_answer *answer)
+{
+    const struct spf_question *question = evaluation->question;
+    *answer = (struct postern_dns_answer){.status = POSTERN_DNS_NO_NAME, .failure = ""};
+    if (evaluation->fault != POSTERN_SPF_NONE || !spf_name_is_proper(name))
+        return answer->status;
+    if (fiber_now() >= question->deadline) {
+        spf_fault(evaluation, POSTERN_SPF_TEMPERROR, "it took too long; %s was not asked for",
+                  name);
+        return answer->status;
+    }
+    question->lookup(type, name, arena, question->deadline, answer);
+    judge(evaluation, purpose, name, answer);
+    if (answer->status != POSTERN_DNS_FOUND || evaluation->fault != POSTERN_SPF_NONE)
+        answer->count = 0;
+    return answer->count > 0 ? POSTERN_DNS_FOUND : POSTERN_DNS_NO_NAME;
+}
+
+const struct spf_reverse *spf_reverse_names(struct spf_evaluation *evaluation)
+{
+    struct spf_reverse *reverse = &evaluation->reverse;
+    const struct postern_ip *client = &evaluation->question->client;
+    if (reverse->is_asked)
+        return reverse;
+    reverse->is_asked = true;
+    const char *zone = client->family == POSTERN_IPV6 ? "ip6.arpa" : "in-addr.arpa";
+    const char *name = postern_printf(evaluation->arena, "%s.%s",
+                                      postern_dns_reversed(evaluation->arena, client), zone);
+    struct postern_dns_answer answer;
+    spf_ask(evaluation, SPF_FOR_EXTRA, POSTERN_DNS_PTR, name, evaluation->arena, &answer);
+    for (size_t i = 0; i < answer.count && reverse->count < SPF_NAMES; i++)
+        reverse->names[reverse->count++].name = answer.records[i].name;
+    return reverse;
+}
+
+const struct postern_dns_answer *spf_reverse_addresses(struct spf_evaluation *evaluation,
+                                                       const char *name)
+{
+    struct spf_reverse *reverse = &evaluation->reverse;
+    for (size_t i = 0; i < reverse->count; i++) {
+        if (strcasecmp(reverse->names[i].name, name) != 0)
+            continue;
+        if (!reverse->names[i].is_asked)
+            spf_ask(evaluation, SPF_FOR_EXTRA, spf_address_type(evaluation), name,
+                    evaluation->arena, &reverse->names[i].addresses);
+        reverse->names[i].is_asked = true;
+        return &reverse->names[i].addresses;
+    }
+    static const struct postern_dns_answer none = {.status = POSTERN_DNS_NO_NAME, .failure = ""};
+    return &none;
+}
