@@ -20,11 +20,11 @@ workers = {workers}
 listen = {{"{listen}"}}
 pid_file = "{folder}/posternd.pid"
 plugin_dir = "{build}/plugins"
-log {{ target = "stderr" level = "info" }}
+log {{ target = "{log}" level = "info" }}
 metrics {{ listen = "127.0.0.1:{metrics_port}" }}
 database "iredapd" {{ {database} }}
 plugins = {{{plugins}}}
-"""
+{extra}"""
 
 
 class Postern:
@@ -55,7 +55,8 @@ def section_text(section):
                     for key, value in section.items())
 
 
-def write_config(build, folder, listen, section, plugins):
+def write_config(build, folder, listen, section, plugins=PLUGINS, log="stderr", extra=""):
+    """extra: more settings."""
     user, group = daemon_account()
     if os.geteuid() == 0:
         shutil.chown(folder, user, group)
@@ -63,7 +64,7 @@ def write_config(build, folder, listen, section, plugins):
     path.write_text(CONFIG.format(user=user, group=group, workers=WORKERS, listen=listen,
                                   folder=folder, build=build, database=section_text(section),
                                   plugins=", ".join(f'"{name}"' for name in plugins),
-                                  metrics_port=free_port()))
+                                  metrics_port=free_port(), log=log, extra=extra))
     return path
 
 
@@ -75,22 +76,22 @@ def control(build, config, *command):
 
 
 @contextlib.contextmanager
-def posternd(build, folder, section, plugins=PLUGINS):
-    """On the database that the section describes, with its tables made."""
+def posternd(build, folder, section, **settings):
+    """On the database that the section describes, with its tables made; settings: write_config's."""
     address = f"127.0.0.1:{free_port()}"
-    config = write_config(build, folder, address, section, plugins)
+    config = write_config(build, folder, address, section, **settings)
     control(build, config, "db", "init")
-    log = folder / "posternd.log"
-    with open(log, "w", encoding="utf-8") as stderr, \
+    output = folder / "posternd.log"
+    with open(output, "w", encoding="utf-8") as stderr, \
             running([program(build, "src/posternd"), "-f", "-c", config],
                     stdout=stderr, stderr=stderr) as process:
         postern = Postern(address, process.pid)
-        wait_for(postern.is_up, process, "posternd", log)
+        wait_for(postern.is_up, process, "posternd", output)
         yield postern
 
 
 @contextlib.contextmanager
 def posternd_on_sqlite(build, folder, plugins=PLUGINS):
     section = {"driver": "sqlite", "path": folder / DATABASE}
-    with posternd(build, folder, section, plugins) as postern:
+    with posternd(build, folder, section, plugins=plugins) as postern:
         yield postern

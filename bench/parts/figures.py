@@ -7,8 +7,9 @@ from .daemon import WORKERS, posternd, posternd_on_sqlite
 from .lists import default_chain
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
-from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows
+from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, srs_rows
 from .servers import mariadb, postgresql
+from .srs import measure_lookups, postern_srs, postsrsd
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
 SHORT_TAIL = ("<", 5)
@@ -66,6 +67,13 @@ def measure_dunno(plan):
     return results, rows + floor_latency_rows("epoll floor", results)
 
 
+def measure_srs(plan):
+    with postsrsd(plan.folder) as other, postern_srs(plan.build, plan.folder) as postern:
+        results = measure_rounds({"postsrsd": lambda: measure_lookups(plan, other),
+                                  "postern": lambda: measure_lookups(plan, postern)}, plan.rounds)
+    return results, srs_rows(results)
+
+
 def measure_floor_sqlite(plan):
     path = plan.folder / "floor.db"
     result = measured([program(plan.build, "bench/floor-sqlite"), "-d", str(plan.seconds), SCHEMA,
@@ -113,6 +121,7 @@ FIGURES = {
     "lists": measure_lists,
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
+    "srs": measure_srs,
     "memory": measure_memory,
     "fiber": measure_fibers,
 }

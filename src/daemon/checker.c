@@ -103,9 +103,9 @@ static void check_srs(struct check *check)
     if (config->srs.domain[0] == '\0')
         return;
     if (strlen(config->srs.secrets.items[0]) < SECRET_LENGTH)
-        find(
-            check, LOG_LEVEL_WARNING,
-            "srs: the first secret is so short that it can be guessed; put a longer one before it");
+        find(check, LOG_LEVEL_WARNING,
+             "srs: the first secret is so short that it can be guessed; put one before it that "
+             "`posternctl srs secret` makes");
     if (config->srs.secrets_file[0] == '\0' || stat(config->srs.secrets_file, &status) != 0 ||
         (status.st_mode & S_IROTH) == 0)
         return;
