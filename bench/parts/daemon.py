@@ -1,4 +1,4 @@
-"""Postern: two workers that greylist everybody."""
+"""Postern: two workers, which greylist everybody unless told otherwise."""
 import contextlib
 import os
 import pwd
@@ -10,6 +10,8 @@ from .errors import BenchError
 from .process import answers, free_port, resident_kb, running, wait_for, worker_pids
 
 WORKERS = 2
+DATABASE = "postern.db"
+PLUGINS = ("reject_null_sender", "greylisting")
 
 CONFIG = """\
 user = "{user}"
@@ -18,11 +20,11 @@ workers = {workers}
 listen = {{"{listen}"}}
 pid_file = "{folder}/posternd.pid"
 plugin_dir = "{build}/plugins"
-log {{ target = "stderr" level = "info" }}
+log {{ target = "{log}" level = "info" }}
 metrics {{ listen = "127.0.0.1:{metrics_port}" }}
 database "iredapd" {{ {database} }}
-plugins = {{"reject_null_sender", "greylisting"}}
-"""
+plugins = {{{plugins}}}
+{extra}"""
 
 
 class Postern:
@@ -53,14 +55,16 @@ def section_text(section):
                     for key, value in section.items())
 
 
-def write_config(build, folder, listen, section):
+def write_config(build, folder, listen, section, plugins=PLUGINS, log="stderr", extra=""):
+    """extra: more settings."""
     user, group = daemon_account()
     if os.geteuid() == 0:
         shutil.chown(folder, user, group)
     path = folder / "postern.conf"
     path.write_text(CONFIG.format(user=user, group=group, workers=WORKERS, listen=listen,
                                   folder=folder, build=build, database=section_text(section),
-                                  metrics_port=free_port()))
+                                  plugins=", ".join(f'"{name}"' for name in plugins),
+                                  metrics_port=free_port(), log=log, extra=extra))
     return path
 
 
@@ -72,22 +76,22 @@ def control(build, config, *command):
 
 
 @contextlib.contextmanager
-def posternd(build, folder, section):
-    """On the database that the section describes, with its tables made."""
+def posternd(build, folder, section, **settings):
+    """On the database that the section describes, with its tables made; settings: write_config's."""
     address = f"127.0.0.1:{free_port()}"
-    config = write_config(build, folder, address, section)
+    config = write_config(build, folder, address, section, **settings)
     control(build, config, "db", "init")
-    log = folder / "posternd.log"
-    with open(log, "w", encoding="utf-8") as stderr, \
+    output = folder / "posternd.log"
+    with open(output, "w", encoding="utf-8") as stderr, \
             running([program(build, "src/posternd"), "-f", "-c", config],
                     stdout=stderr, stderr=stderr) as process:
         postern = Postern(address, process.pid)
-        wait_for(postern.is_up, process, "posternd", log)
+        wait_for(postern.is_up, process, "posternd", output)
         yield postern
 
 
 @contextlib.contextmanager
-def posternd_on_sqlite(build, folder):
-    section = {"driver": "sqlite", "path": folder / "postern.db"}
-    with posternd(build, folder, section) as postern:
+def posternd_on_sqlite(build, folder, plugins=PLUGINS):
+    section = {"driver": "sqlite", "path": folder / DATABASE}
+    with posternd(build, folder, section, plugins=plugins) as postern:
         yield postern

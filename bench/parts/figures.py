@@ -4,10 +4,12 @@ import functools
 
 from .build import SOURCE, measured, program
 from .daemon import WORKERS, posternd, posternd_on_sqlite
+from .lists import default_chain
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
-from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows
+from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, srs_rows
 from .servers import mariadb, postgresql
+from .srs import measure_lookups, postern_srs, postsrsd
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
 SHORT_TAIL = ("<", 5)
@@ -65,6 +67,13 @@ def measure_dunno(plan):
     return results, rows + floor_latency_rows("epoll floor", results)
 
 
+def measure_srs(plan):
+    with postsrsd(plan.folder) as other, postern_srs(plan.build, plan.folder) as postern:
+        results = measure_rounds({"postsrsd": lambda: measure_lookups(plan, other),
+                                  "postern": lambda: measure_lookups(plan, postern)}, plan.rounds)
+    return results, srs_rows(results)
+
+
 def measure_floor_sqlite(plan):
     path = plan.folder / "floor.db"
     result = measured([program(plan.build, "bench/floor-sqlite"), "-d", str(plan.seconds), SCHEMA,
@@ -81,6 +90,15 @@ def measure_sqlite(plan):
                                lambda: plan.load(postern.address, "first-seen", "defer"))
     return results, load_rows("first-seen (SQLite)", "SQLite floor", results, 0.25,
                               tail_goal=SHORT_TAIL)
+
+
+def measure_lists(plan):
+    """The same requests, of clients and senders that no list names."""
+    with default_chain(plan.build, plan.folder / "none", False) as without, \
+            default_chain(plan.build, plan.folder / "listed", True) as listed:
+        results = plan.compare(lambda: plan.load(without.address, "first-seen", "dunno"),
+                               lambda: plan.load(listed.address, "first-seen", "dunno"))
+    return results, load_rows("100,000 rows listed", "nothing listed", results, 0.8)
 
 
 def measure_server(started, name, plan):
@@ -100,8 +118,10 @@ def measure_server(started, name, plan):
 FIGURES = {
     "dunno": measure_dunno,
     "sqlite": measure_sqlite,
+    "lists": measure_lists,
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
+    "srs": measure_srs,
     "memory": measure_memory,
     "fiber": measure_fibers,
 }

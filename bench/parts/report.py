@@ -46,6 +46,17 @@ def floor_latency_rows(floor_name, results):
             row(f"{floor_name}: p99 / p50", tail(floor))]
 
 
+def srs_rows(results):
+    other, results = results["postsrsd"], results["postern"]
+    return [
+        row("SRS forward (postsrsd)", rate(other), "/s"),
+        row("SRS forward", rate(results), "/s"),
+        row("SRS forward: times postsrsd's", rate(results) / rate(other), "", (">=", 1.5)),
+        row("SRS forward: p50", quantile(results, "p50"), "us"),
+        row("SRS forward: p99", quantile(results, "p99"), "us"),
+    ]
+
+
 def memory_rows(memory):
     return [
         row("idle worker", memory["idle_worker_kb"] / 1024, "MB", ("<=", 12)),

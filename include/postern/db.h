@@ -4,6 +4,11 @@
  * SQL is a constant with '?' placeholders, one per value; "(?...)" stands for a
  * list of any length. Drivers prepare it once per connection. Text is never put
  * into SQL. The three databases are "iredapd", "vmail" and "amavisd".
+ *
+ * A `numbered` statement names its values: ?1 is the first. So each dialect can take them in its
+ * own order, more than once, or not at all. Lists come before all other values; what stands in
+ * {braces} is there once for each item of the lists in it, which are of one length, with commas
+ * between: "IN ({?1})", "VALUES {(?1, ?2, 0)}". The last item may be there several times.
  */
 #ifndef POSTERN_DB_H
 #define POSTERN_DB_H
@@ -22,6 +27,7 @@ struct postern_statement {
                                 It returns a row for each, in their order, which may have columns
                                 of its own. Only what is repeatable can be joint. */
     const char *mysql_joint; /* the same for MariaDB 10.5 and newer, which have RETURNING */
+    bool numbered;
     bool repeatable; /* running it twice does no harm: it is run again when its connection dies
                         before the server has answered. A SELECT always is. */
     bool

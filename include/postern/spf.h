@@ -9,6 +9,8 @@
 
 #include <postern/request.h>
 
+struct postern_error;
+
 /* RFC 7208, 2.6. */
 enum postern_spf_result {
     POSTERN_SPF_NONE,
@@ -42,7 +44,6 @@ struct postern_spf {
 const struct postern_spf *postern_spf_check(struct postern_request *req);
 
 /* False, with why, in a build that can't: for the validate of a plugin that would ask. */
-struct postern_error;
 bool postern_spf_is_built(struct postern_error *error);
 
 #endif

@@ -10,6 +10,8 @@
 #define VALUE 254
 #define CAUSE 100
 
+#define NAMES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
 static const char *own_host(struct postern_request *req)
 {
     char host[256] = "";
@@ -20,9 +22,8 @@ static const char *own_host(struct postern_request *req)
 /* Whether a value needs no quotes: a dot-atom, but for the @ of an address. */
 static bool is_plain(const char *text)
 {
-    static const char atoms[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_+";
     for (;;) {
-        size_t length = strspn(text, atoms);
+        size_t length = strspn(text, NAMES "+");
         if (length == 0 || text[length] == '\0')
             return length > 0;
         if (text[length] != '.' && text[length] != '@')
@@ -55,12 +56,12 @@ static const char *atom(struct postern_request *req, const char *text)
     return strchr(text, '@') == NULL ? value(req, text) : quoted(req, text);
 }
 
-/* Nothing in it can end a comment. */
-static const char *comment_text(struct postern_request *req, const char *text)
+/* A name of a host, in a comment; whatever no name has is left unsaid. */
+static const char *comment_name(struct postern_request *req, const char *text)
 {
     char *safe = postern_strndup(req->arena, text, strnlen(text, VALUE));
     for (char *c = safe; *c != '\0'; c++)
-        if (*c < ' ' || *c > '~' || strchr("()\\", *c) != NULL)
+        if (strchr(NAMES ".:[]", *c) == NULL)
             *c = '?';
     return safe;
 }
@@ -68,7 +69,7 @@ static const char *comment_text(struct postern_request *req, const char *text)
 static const char *comment(struct postern_request *req, const struct postern_spf *spf,
                            const char *ip)
 {
-    const char *domain = comment_text(req, spf->domain);
+    const char *domain = comment_name(req, spf->domain);
     switch (spf->result) {
     case POSTERN_SPF_PASS:
         return postern_printf(req->arena, "%s designates %s as permitted sender", domain, ip);
@@ -108,7 +109,7 @@ static void add_received_spf(struct postern_request *req, const struct postern_s
     postern_prepend(req,
                     "Received-SPF: %s (%s: %s) receiver=%s; client-ip=%s; helo=%s; "
                     "envelope-from=%s; identity=%s%s",
-                    postern_spf_word(spf->result), comment_text(req, host), comment(req, spf, ip),
+                    postern_spf_word(spf->result), comment_name(req, host), comment(req, spf, ip),
                     atom(req, host), atom(req, ip), atom(req, req->helo_name),
                     atom(req, req->sender), spf->is_helo ? "helo" : "mailfrom", cause(req, spf));
 }

@@ -73,13 +73,17 @@ static enum ctl_status add(struct ctl *ctl)
     return output_change(ctl, (int64_t)entries.count, "%s", wb_sentence(ctl, &entries, "names"));
 }
 
-static enum ctl_status delete (struct ctl *ctl) {
-    struct input input = {0}; struct entries entries;
+static enum ctl_status delete_names(struct ctl *ctl)
+{
+    struct input input = {0};
+    struct entries entries;
     enum ctl_status status = wb_named(ctl, &rule, &input, &entries);
-    if (status != CTL_DONE) return status;
+    if (status != CTL_DONE)
+        return status;
     struct entries_step step = {&DELETE, POSTERN_VALUES(postern_null(), entries_names())};
     int64_t changed;
-    if (!wb_delete(ctl, "iredapd", &entries, &step, &changed)) return CTL_UNREACHABLE;
+    if (!wb_delete(ctl, "iredapd", &entries, &step, &changed))
+        return CTL_UNREACHABLE;
     return wb_deleted(ctl, &rule, &input, &entries, "rdns", changed);
 }
 
@@ -98,7 +102,7 @@ static const struct command commands[] = {
      list},
     {"add", NULL, "white- or blacklists clients by the names of their addresses", names,
      NEEDS_MIGRATED, add},
-    {"delete", NULL, "removes names from the lists", names, NEEDS_DATABASE, delete},
+    {"delete", NULL, "removes names from the lists", names, NEEDS_DATABASE, delete_names},
     {NULL},
 };
 

@@ -115,24 +115,32 @@ static enum ctl_status list(struct ctl *ctl)
                        entry.text[0] != '\0' || filter.given);
 }
 
-static enum ctl_status delete (struct ctl *ctl) {
-    struct throttle_filter filter; struct input input = {0}; struct entries entries;
+static enum ctl_status delete_throttles(struct ctl *ctl)
+{
+    struct throttle_filter filter;
+    struct input input = {0};
+    struct entries entries;
     enum ctl_status status = throttle_filter_read(ctl, &filter);
-    if (status == CTL_DONE) status = throttle_input_read(ctl, &input);
-    if (status == CTL_DONE) status = entries_named(ctl, &throttle_rule, &input, &entries);
-    if (status != CTL_DONE) return status;
+    if (status == CTL_DONE)
+        status = throttle_input_read(ctl, &input);
+    if (status == CTL_DONE)
+        status = entries_named(ctl, &throttle_rule, &input, &entries);
+    if (status != CTL_DONE)
+        return status;
     int64_t changed;
     const struct postern_value *f = filter.values;
     struct entries_step step = {&DELETE, POSTERN_VALUES(entries_names(), f[0], f[1], f[2], f[3])};
-    if (!entries_write(ctl, "iredapd", &entries, &step, 1, &changed)) return CTL_UNREACHABLE;
+    if (!entries_write(ctl, "iredapd", &entries, &step, 1, &changed))
+        return CTL_UNREACHABLE;
     if (changed == 0 && entries.count == 1 &&
-        entries_refuse(ctl, &throttle_rule, &input) != CTL_DONE) return CTL_USAGE;
+        entries_refuse(ctl, &throttle_rule, &input) != CTL_DONE)
+        return CTL_USAGE;
     const char *of = entries_text(ctl, &entries, "accounts");
-    if (changed == 0) return output_change(
-        ctl, 0,
-        "no such throttle of %s; `posternctl throttle list` shows those that "
-        "are there",
-        of);
+    if (changed == 0)
+        return output_change(ctl, 0,
+                             "no such throttle of %s; `posternctl throttle list` shows those that "
+                             "are there",
+                             of);
     return output_change(ctl, changed, "%" PRId64 " of %s deleted", changed, of);
 }
 
@@ -170,7 +178,7 @@ static const struct command commands[] = {
     {"set", "ACCOUNT...", "sets limits; those not given stay, and are inherited when it is new",
      limits, NEEDS_MIGRATED, throttle_set},
     {"delete", "ACCOUNT...", "removes limits, and what was counted for them", filters,
-     NEEDS_MIGRATED, delete},
+     NEEDS_MIGRATED, delete_throttles},
     {"usage", "[ACCOUNT]", "what was counted, of an account or by its throttles", counters,
      NEEDS_MIGRATED, throttle_usage},
     {"reset", "[ACCOUNT...]", "forgets what was counted, of an account and by its throttles",

@@ -121,7 +121,7 @@ static const struct direction {
              .delete = DELETE("wblist", "rid", "sid"),
              .clear = CLEAR("wblist", "rid")},
   outbound = {.name = "from",
-              .remote = ENTRY_ACCOUNTS,
+              .remote = ENTRY_ACCOUNTS | 1u << POSTERN_ACCOUNT_USER_ANYWHERE,
               .list = LIST("outbound_wblist", "sid", "rid"),
               .add = ADD("outbound_wblist", "mailaddr", "users"),
               .delete = DELETE("outbound_wblist", "sid", "rid"),
@@ -204,16 +204,22 @@ static enum ctl_status add(struct ctl *ctl)
                          request.account.text);
 }
 
-static enum ctl_status delete (struct ctl *ctl) {
-    struct input input = {0}; struct entries entries; struct request request = request_read(ctl);
+static enum ctl_status delete_entries(struct ctl *ctl)
+{
+    struct input input = {0};
+    struct entries entries;
+    struct request request = request_read(ctl);
     enum ctl_status status = wb_named(ctl, &request.rule, &input, &entries);
-    if (status != CTL_DONE) return status;
+    if (status != CTL_DONE)
+        return status;
     int64_t changed;
-    struct entries_step step = {&request.direction->delete,
-                                POSTERN_VALUES(postern_null(), postern_text(request.account.text),
-                                               entries_json())};
-    if (!wb_delete(ctl, "amavisd", &entries, &step, &changed)) return CTL_UNREACHABLE;
-    if (changed == 0 && account_refuse(&request) != CTL_DONE) return CTL_USAGE;
+    struct entries_step step = {
+        &request.direction->delete,
+        POSTERN_VALUES(postern_null(), postern_text(request.account.text), entries_json())};
+    if (!wb_delete(ctl, "amavisd", &entries, &step, &changed))
+        return CTL_UNREACHABLE;
+    if (changed == 0 && account_refuse(&request) != CTL_DONE)
+        return CTL_USAGE;
     return wb_deleted(ctl, &request.rule, &input, &entries, "wblist", changed);
 }
 
@@ -265,7 +271,7 @@ static const struct command commands[] = {
     {"list", NULL, "whose mail is white- and blacklisted", filters, NEEDS_AMAVISD, list},
     {"add", NULL, "white- or blacklists the mail of addresses, domains and clients", entries,
      NEEDS_AMAVISD, add},
-    {"delete", NULL, "removes entries from the lists", entries, NEEDS_AMAVISD, delete},
+    {"delete", NULL, "removes entries from the lists", entries, NEEDS_AMAVISD, delete_entries},
     {"clear", NULL, "removes everything from the lists of an account", account_only, NEEDS_AMAVISD,
      clear},
     {NULL},

@@ -1,6 +1,5 @@
 #include "ctl/input.h"
 
-#include "util/buffer.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,26 +44,23 @@ void input_complain(struct ctl *ctl, struct input *input, const struct input_ite
 
 /* --- standard input --- */
 
-static bool read_failed(struct buffer *text, const char *why)
-{
-    ctl_complain("cannot read standard input: %s", why);
-    buffer_free(text);
-    return false;
-}
-
-static bool read_all(struct buffer *text)
+bool input_text(struct buffer *text, size_t most)
 {
     char piece[16384];
     ssize_t length;
     if (isatty(STDIN_FILENO))
-        ctl_complain("type one entry per line, and Ctrl-D at the end");
+        ctl_complain("type one in each line, and Ctrl-D at the end");
     while ((length = read(STDIN_FILENO, piece, sizeof piece)) != 0) {
         if (length < 0 && errno == EINTR)
             continue;
-        if (length < 0)
-            return read_failed(text, strerror(errno));
-        if (text->length + (size_t)length > INPUT_MAX_BYTES)
-            return read_failed(text, "it is more than 16MB; give it in parts");
+        if (length < 0) {
+            ctl_complain("cannot read standard input: %s", strerror(errno));
+            return false;
+        }
+        if (text->length + (size_t)length > most) {
+            ctl_complain("standard input has more than %zu MB; give it in parts", most >> 20);
+            return false;
+        }
         buffer_append(text, piece, (size_t)length);
     }
     return true;
@@ -104,16 +100,12 @@ static void take_line(struct ctl *ctl, struct input *input, const struct input_i
     item->text = postern_strndup(ctl->arena, line, length);
 }
 
-static bool add_lines(struct ctl *ctl, struct input *input, struct input_item place)
+static void split(struct ctl *ctl, struct input *input, struct input_item place,
+                  const struct buffer *text)
 {
     static const char BYTE_ORDER_MARK[] = "\xef\xbb\xbf";
-    struct buffer text = {0};
-    if (!read_all(&text))
-        return false;
-    if (text.length == 0)
-        return true;
-    const char *line = text.data, *end = line + text.length;
-    if (text.length >= 3 && memcmp(line, BYTE_ORDER_MARK, 3) == 0)
+    const char *line = text->data, *end = line + text->length;
+    if (text->length >= 3 && memcmp(line, BYTE_ORDER_MARK, 3) == 0)
         line += 3;
     while (line < end) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
@@ -122,8 +114,16 @@ static bool add_lines(struct ctl *ctl, struct input *input, struct input_item pl
         take_line(ctl, input, &place, line, (size_t)(stop - line));
         line = stop + 1;
     }
+}
+
+static bool add_lines(struct ctl *ctl, struct input *input, struct input_item place)
+{
+    struct buffer text = {0};
+    bool good = input_text(&text, INPUT_MAX_BYTES);
+    if (good && text.length > 0)
+        split(ctl, input, place, &text);
     buffer_free(&text);
-    return true;
+    return good;
 }
 
 bool input_add(struct ctl *ctl, struct input *input, const char *option,

@@ -3,6 +3,13 @@
 #define POSTERN_CTL_INPUT_H
 
 #include "ctl/ctl.h"
+#include "util/buffer.h"
+
+/*
+ * Appends all of standard input. On a terminal it says that one thing in a line is expected. False,
+ * after a complaint, when it can't be read or has more than that many bytes.
+ */
+bool input_text(struct buffer *text, size_t most);
 
 struct input_item {
     const char *text;

@@ -1,26 +1,10 @@
 #include "ctl/lines.h"
 
-#include "util/buffer.h"
+#include "ctl/input.h"
 #include "util/names.h"
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define INPUT_MAX (64 * 1024 * 1024)
-
-static bool read_input(struct buffer *input)
-{
-    char piece[65536];
-    ssize_t length;
-    while ((length = read(STDIN_FILENO, piece, sizeof piece)) > 0) {
-        buffer_append(input, piece, (size_t)length);
-        if (input->length > INPUT_MAX) {
-            errno = EFBIG;
-            return false;
-        }
-    }
-    return length == 0;
-}
 
 static void split(struct ctl *ctl, const struct buffer *input, struct postern_names *lines)
 {
@@ -36,10 +20,8 @@ static void split(struct ctl *ctl, const struct buffer *input, struct postern_na
 static enum ctl_status take_input(struct ctl *ctl, struct postern_names *lines)
 {
     struct buffer input = {0};
-    bool done = read_input(&input);
-    if (!done)
-        ctl_complain("cannot read the standard input: %s", strerror(errno));
-    else
+    bool done = input_text(&input, INPUT_MAX);
+    if (done)
         split(ctl, &input, lines);
     buffer_free(&input);
     return done ? CTL_DONE : CTL_UNREACHABLE;

@@ -14,10 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define DATABASE_TIMEOUT 5.0
+#define SECRET_LENGTH    16 /* characters of a secret that nobody guesses */
 
 struct check {
     const struct config *config;
@@ -93,6 +95,26 @@ static void check_plugins(struct check *check, struct databases *databases)
         policy_server_free(server);
 }
 
+/* Whoever guesses the secret can address mail through us; each address we sign lets them try. */
+static void check_srs(struct check *check)
+{
+    const struct config *config = check->config;
+    struct stat status;
+    if (config->srs.domain[0] == '\0')
+        return;
+    if (strlen(config->srs.secrets.items[0]) < SECRET_LENGTH)
+        find(check, LOG_LEVEL_WARNING,
+             "srs: the first secret is so short that it can be guessed; put one before it that "
+             "`posternctl srs secret` makes");
+    if (config->srs.secrets_file[0] == '\0' || stat(config->srs.secrets_file, &status) != 0 ||
+        (status.st_mode & S_IROTH) == 0)
+        return;
+    struct postern_error text;
+    postern_error_set(&text, "srs: everybody can read %s; run `chmod o-rwx` on it",
+                      config->srs.secrets_file);
+    find(check, LOG_LEVEL_WARNING, text.text);
+}
+
 static void check_main(void *arg)
 {
     struct check *check = arg;
@@ -101,6 +123,7 @@ static void check_main(void *arg)
     if (check->reread)
         check_rereading(check);
     check_drivers(check, &databases);
+    check_srs(check);
     if (!check->failed)
         check_schema(check, &databases);
     if (!check->failed)

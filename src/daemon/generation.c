@@ -14,7 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FORK_RETRY 1.0
+#define FORK_RETRY      1.0
+#define OTHER_LISTENERS 4 /* metrics, SRS */
 
 static size_t roster_size(size_t workers)
 {
@@ -45,17 +46,36 @@ static struct place *places_new(size_t workers)
     return places;
 }
 
+static size_t add_wish(struct listener_wish *wishes, size_t count, enum listener_kind kind,
+                       const char *address)
+{
+    if (address[0] == '\0')
+        return count;
+    wishes[count] = (struct listener_wish){kind, address};
+    return count + 1;
+}
+
+static size_t add_srs_wishes(struct listener_wish *wishes, size_t count,
+                             const struct config *config)
+{
+    if (config->srs.domain[0] == '\0')
+        return count;
+    count = add_wish(wishes, count, LISTENER_SRS_FORWARD, config->srs.listen_forward);
+    count = add_wish(wishes, count, LISTENER_SRS_REVERSE, config->srs.listen_reverse);
+    return add_wish(wishes, count, LISTENER_SRS_SOCKETMAP, config->srs.listen_socketmap);
+}
+
 static bool open_listeners(struct listener_set *set, const struct config *config,
                            const struct generation *previous, struct postern_error *error)
 {
     size_t count = 0;
-    struct listener_wish *wishes = calloc(config->listen.count + 1, sizeof *wishes);
+    struct listener_wish *wishes = calloc(config->listen.count + OTHER_LISTENERS, sizeof *wishes);
     if (wishes == NULL)
         return postern_error_set(error, "out of memory");
     for (size_t i = 0; i < config->listen.count; i++)
-        wishes[count++] = (struct listener_wish){LISTENER_POLICY, config->listen.items[i]};
-    if (config->metrics_listen[0] != '\0')
-        wishes[count++] = (struct listener_wish){LISTENER_METRICS, config->metrics_listen};
+        count = add_wish(wishes, count, LISTENER_POLICY, config->listen.items[i]);
+    count = add_wish(wishes, count, LISTENER_METRICS, config->metrics_listen);
+    count = add_srs_wishes(wishes, count, config);
     bool opened = listener_set_open(set, previous != NULL ? &previous->listeners : NULL, wishes,
                                     count, error);
     free(wishes);

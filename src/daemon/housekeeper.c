@@ -1,6 +1,7 @@
 #include "daemon/housekeeper.h"
 
 #include "daemon/metrics_http.h"
+#include "daemon/notify.h"
 #include "db/db.h"
 #include "db/sqlite_checkpoint.h"
 #include "dns/dns.h"
@@ -16,6 +17,8 @@
 #define BATCH_TIMEOUT 30.0
 #define BATCH_PAUSE   0.1 /* lets the requests of the workers go first */
 
+#define PATIENCE 5.0 /* seconds that a mail under way has when this process is to leave */
+
 #define DATABASES 3 /* as many as struct databases holds */
 
 struct housekeeper {
@@ -23,6 +26,9 @@ struct housekeeper {
     struct databases databases;
     struct metrics_http *endpoint;
     struct sqlite_checkpoint *checkpoints[DATABASES];
+    struct notify notify;
+    ev_timer patience;
+    bool leaving;
 };
 
 /* Rows of the iredapd database that are of no use once a time has passed. */
@@ -44,6 +50,14 @@ static const struct cleanup cleanups[] = {
       .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
      "senderscore",
      "cache"},
+    /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
+    {"expired throttle_tracking",
+     {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
+                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+      .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
+               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               "  FOR UPDATE SKIP LOCKED))",
+      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
 };
 
 /* A plugin's duration; -1 when the plugin is not used. */
@@ -125,6 +139,14 @@ static void job_main(void *arg)
     }
 }
 
+static void send_notifications(struct housekeeper *keeper)
+{
+    if (keeper->notify.config->notify.recipients.count > 0)
+        notify_round(&keeper->notify);
+    if (keeper->leaving)
+        fiber_runtime_stop();
+}
+
 static void start_endpoint(struct housekeeper *keeper)
 {
     const struct listener_set *listeners = keeper->child.setup->listeners;
@@ -165,22 +187,38 @@ static void start_checkpoints(struct housekeeper *keeper)
     }
 }
 
+static void on_patience_end(struct ev_loop *loop, ev_timer *watcher, int revents)
+{
+    (void)loop, (void)watcher, (void)revents;
+    fiber_runtime_stop();
+}
+
+/* Leaving in the midst of a mail would send it again later. */
 static void housekeeper_leave(struct child *child, enum child_leave how)
 {
-    (void)child, (void)how;
-    fiber_runtime_stop();
+    (void)how;
+    struct housekeeper *keeper = (struct housekeeper *)child;
+    keeper->leaving = true;
+    if (keeper->notify.busy)
+        ev_timer_start(fiber_loop(), &keeper->patience);
+    else
+        fiber_runtime_stop();
 }
 
 int housekeeper_run(const struct child_setup *setup)
 {
     struct housekeeper keeper = {0};
-    struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR}};
-    listener_set_close_kind(setup->listeners, LISTENER_POLICY);
+    struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR},
+                         {&keeper, send_notifications, NOTIFY_EVERY, NOTIFY_EVERY}};
+    listener_set_close_others(setup->listeners, LISTENER_METRICS);
     close(setup->handoff_send);
     close(setup->handoff_receive);
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
     databases_open(&keeper.databases, setup->config);
     dns_open(setup->config);
+    keeper.notify.config = setup->config;
+    keeper.notify.db = databases_find(&keeper.databases, "iredapd");
+    ev_timer_init(&keeper.patience, on_patience_end, PATIENCE, 0);
     start_endpoint(&keeper);
     start_checkpoints(&keeper);
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)

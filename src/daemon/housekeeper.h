@@ -1,6 +1,7 @@
 /*
  * The housekeeper: what has to be done once per host and not per mail. Serves the metrics,
- * keeps SQLite's log short and cleans up. It has nothing to drain: told to leave, it ends.
+ * keeps SQLite's log short, cleans up and sends notifications. Told to leave, it ends, after a few
+ * seconds at most when a mail is under way.
  */
 #ifndef POSTERN_DAEMON_HOUSEKEEPER_H
 #define POSTERN_DAEMON_HOUSEKEEPER_H

@@ -10,6 +10,8 @@
 #include "dns/spf.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
+#include "runtime/stream.h"
+#include "srs/service.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -38,10 +40,12 @@ void master_register_metrics(const struct config *config)
     restarts_metric = metric_register(METRIC_COUNTER, "postern_worker_restarts_total", NULL,
                                       "Children started again after they died.");
     worker_register_metrics();
+    stream_register_metrics();
     db_prepare(config);
     dns_register_metrics();
     spf_register_metrics();
     policy_register_metrics(config);
+    srs_register_metrics();
 }
 
 /* --- children --- */

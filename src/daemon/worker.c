@@ -10,6 +10,7 @@
 #include "dns/dns.h"
 #include "policy/server.h"
 #include "runtime/metrics.h"
+#include "srs/service.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -37,6 +38,7 @@ struct worker {
     struct child child;
     struct databases databases;
     struct policy_server *server; /* NULL until the plugins are ready */
+    struct srs_service *srs;      /* NULL without an SRS domain */
     struct intake *intakes;
     size_t intakes_length;
     struct handoff *received;
@@ -58,7 +60,8 @@ static const struct config *worker_config(const struct worker *worker)
 
 static size_t connection_count(const struct worker *worker)
 {
-    return worker->server != NULL ? policy_server_connections(worker->server) : 0;
+    return (worker->server != NULL ? policy_server_connections(worker->server) : 0) +
+           (worker->srs != NULL ? srs_service_connections(worker->srs) : 0);
 }
 
 static bool is_warning_due(double *last)
@@ -96,15 +99,22 @@ static bool is_full(struct worker *worker)
     return true;
 }
 
+/* False when there is no memory for it. */
+static bool adopt_by_kind(struct worker *worker, enum listener_kind kind, int fd,
+                          const void *session, size_t length)
+{
+    if (kind == LISTENER_POLICY)
+        return policy_server_adopt(worker->server, fd, session, length);
+    if (worker->srs != NULL)
+        return srs_service_adopt(worker->srs, kind, fd);
+    close(fd); /* handed over, but SRS has been switched off */
+    return true;
+}
+
 static void adopt(struct worker *worker, enum listener_kind kind, int fd, const void *session,
                   size_t length)
 {
-    if (kind != LISTENER_POLICY) {
-        close(fd);
-        return;
-    }
-    if (!policy_server_adopt(worker->server, fd, session, length) &&
-        is_warning_due(&worker->accept_warned))
+    if (!adopt_by_kind(worker, kind, fd, session, length) && is_warning_due(&worker->accept_warned))
         log_error("no memory for a connection: closed");
     metric_set(connections_metric, connection_count(worker));
 }
@@ -183,11 +193,21 @@ static bool start_intakes(struct worker *worker)
 
 /* --- leaving --- */
 
-static bool hand_over(void *context, int fd, const void *session, size_t length)
+static bool hand_over(const struct worker *worker, enum listener_kind kind, int fd,
+                      const void *session, size_t length)
 {
-    struct worker *worker = context;
-    return worker->handing_over && handoff_send(worker->child.setup->handoff_send, LISTENER_POLICY,
-                                                fd, session, length, fiber_now() + HANDOFF_TIMEOUT);
+    return worker->handing_over && handoff_send(worker->child.setup->handoff_send, kind, fd,
+                                                session, length, fiber_now() + HANDOFF_TIMEOUT);
+}
+
+static bool hand_over_policy(void *worker, int fd, const void *session, size_t length)
+{
+    return hand_over(worker, LISTENER_POLICY, fd, session, length);
+}
+
+static bool hand_over_srs(void *worker, enum listener_kind kind, int fd)
+{
+    return hand_over(worker, kind, fd, NULL, 0);
 }
 
 static void on_drain_end(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -215,7 +235,9 @@ static void worker_leave(struct child *child, enum child_leave how)
     for (size_t i = 0; i < worker->intakes_length; i++)
         if (worker->intakes[i].fiber != NULL)
             fiber_interrupt(worker->intakes[i].fiber);
-    policy_server_drain(worker->server, how == LEAVE_HAND_OVER ? hand_over : NULL, worker);
+    policy_server_drain(worker->server, worker->handing_over ? hand_over_policy : NULL, worker);
+    if (worker->srs != NULL)
+        srs_service_drain(worker->srs, worker->handing_over ? hand_over_srs : NULL, worker);
     ev_timer_init(&worker->drain_end, on_drain_end, (double)worker_config(worker)->drain_timeout,
                   0);
     worker->drain_end.data = worker;
@@ -241,6 +263,15 @@ static void worker_fail(struct worker *worker, const char *reason)
     fiber_runtime_stop();
 }
 
+static bool start_srs(struct worker *worker)
+{
+    const struct config *config = worker_config(worker);
+    if (config->srs.domain[0] == '\0')
+        return true;
+    worker->srs = srs_service_new(config, &worker->databases);
+    return worker->srs != NULL;
+}
+
 /* A fiber, because a plugin's init may wait. */
 static void worker_start(void *arg)
 {
@@ -251,7 +282,7 @@ static void worker_start(void *arg)
         worker_fail(worker, error.text);
         return;
     }
-    if (!start_intakes(worker)) {
+    if (!start_srs(worker) || !start_intakes(worker)) {
         worker_fail(worker, "no memory to start a worker");
         return;
     }
@@ -269,6 +300,8 @@ static int worker_end(struct worker *worker)
     if (worker->server == NULL || connection_count(worker) > 0)
         _exit(worker->status);
     policy_server_free(worker->server);
+    if (worker->srs != NULL)
+        srs_service_free(worker->srs);
     databases_close(&worker->databases);
     dns_close();
     fiber_runtime_end();
@@ -279,8 +312,8 @@ static int worker_end(struct worker *worker)
 
 void worker_register_metrics(void)
 {
-    connections_metric =
-        metric_register(METRIC_GAUGE, "postern_connections", NULL, "Open policy connections.");
+    connections_metric = metric_register(METRIC_GAUGE, "postern_connections", NULL,
+                                         "Open connections from Postfix.");
     lag_metric = metric_register(METRIC_HISTOGRAM, "postern_loop_lag_seconds", NULL,
                                  "How long one turn of the event loop kept others waiting.");
 }

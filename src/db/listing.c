@@ -161,6 +161,7 @@ static void listing_load(struct listing *listing, struct db *db, double deadline
     if (read_pages(&reading, &listing->error)) {
         listing_rows_free(listing->rows);
         listing->rows = reading.rows;
+        listing_rows_finish(listing->rows);
         listing->started = started;
         listing->took = fiber_now() - started;
     } else {

@@ -36,6 +36,7 @@ void listing_rows_free(struct listing_rows *rows)
     network_table_clear(&rows->networks);
     HASH_CLEAR(hh, rows->accounts);
     HASH_CLEAR(hh, rows->entries);
+    hash_filter_clear(&rows->filter);
     arena_free(rows->arena);
     free(rows);
 }
@@ -79,6 +80,22 @@ static size_t make_key(char *key, const char *account, const char *subject)
     return account_length + 1 + subject_length;
 }
 
+static unsigned hash_of(const char *key, size_t length)
+{
+    unsigned hash;
+    HASH_VALUE(key, length, hash);
+    return hash;
+}
+
+static struct listing_entry *entry_find(const struct listing_rows *rows, const char *key,
+                                        size_t length, unsigned hash)
+{
+    struct listing_entry *entry = NULL;
+    if (hash_filter_passes(&rows->filter, hash))
+        HASH_FIND_BYHASHVALUE(hh, rows->entries, key, length, hash, entry);
+    return entry;
+}
+
 static void add_entry(struct listing_rows *rows, struct postern_listing_row row, size_t values)
 {
     struct listing_entry *entry = postern_alloc(rows->arena, sizeof *entry + strlen(row.account) +
@@ -86,14 +103,14 @@ static void add_entry(struct listing_rows *rows, struct postern_listing_row row,
     entry->row = row;
     entry->values = values;
     size_t length = make_key(entry->key, row.account, row.subject);
-    struct listing_entry *first;
-    HASH_FIND(hh, rows->entries, entry->key, length, first);
+    unsigned hash = hash_of(entry->key, length);
+    struct listing_entry *first = entry_find(rows, entry->key, length, hash);
     if (first != NULL) {
         entry->same = first->same;
         first->same = entry;
         return;
     }
-    HASH_ADD_KEYPTR(hh, rows->entries, entry->key, length, entry);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, rows->entries, entry->key, length, hash, entry);
 }
 
 void listing_rows_add(struct listing_rows *rows, const struct postern_rows *page, size_t index,
@@ -107,6 +124,14 @@ void listing_rows_add(struct listing_rows *rows, const struct postern_rows *page
         return;
     add_account(rows, row.account);
     add_entry(rows, row, count_values(page, key));
+}
+
+void listing_rows_finish(struct listing_rows *rows)
+{
+    network_table_finish(&rows->networks);
+    hash_filter_make(&rows->filter, HASH_COUNT(rows->entries));
+    for (const struct listing_entry *entry = rows->entries; entry != NULL; entry = entry->hh.next)
+        hash_filter_add(&rows->filter, entry->hh.hashv);
 }
 
 void listing_rows_append(struct postern_listing_rows *list, struct postern_arena *arena,
@@ -163,9 +188,8 @@ void listing_rows_match(const struct listing_rows *rows, struct postern_names ac
         if (!knows_account(rows, accounts.items[a]))
             continue;
         for (size_t s = 0; s < subjects.count; s++) {
-            struct listing_entry *entry;
             size_t length = make_key(key, accounts.items[a], subjects.items[s]);
-            HASH_FIND(hh, rows->entries, key, length, entry);
+            const struct listing_entry *entry = entry_find(rows, key, length, hash_of(key, length));
             for (; entry != NULL; entry = entry->same)
                 listing_rows_append(found, arena, entry_copy(entry, arena));
         }

@@ -12,6 +12,7 @@ struct listing_rows {
     struct postern_arena *arena;
     struct listing_account *accounts;
     struct listing_entry *entries;
+    struct hash_filter filter; /* of entries */
     struct network_table networks;
     size_t count;
     bool whole; /* entries hold every row; otherwise only networks are there */
@@ -23,6 +24,9 @@ void listing_rows_free(struct listing_rows *rows); /* NULL is fine */
 /* A row of the table: its key, which is so many columns, then account, subject, values. */
 void listing_rows_add(struct listing_rows *rows, const struct postern_rows *page, size_t row,
                       size_t key);
+
+/* All rows are added: makes matching faster. */
+void listing_rows_finish(struct listing_rows *rows);
 
 /* Copies those that match to the arena. */
 void listing_rows_match(const struct listing_rows *rows, struct postern_names accounts,

@@ -26,11 +26,19 @@ static struct network_key key_of(const struct postern_network *network)
     return key;
 }
 
-static struct network_item *item_find(const struct network_table *table,
-                                      const struct network_key *key)
+static unsigned hash_of(const struct network_key *key)
 {
-    struct network_item *item;
-    HASH_FIND(hh, table->items, key, sizeof *key, item);
+    unsigned hash;
+    HASH_VALUE(key, sizeof *key, hash);
+    return hash;
+}
+
+static struct network_item *item_find(const struct network_table *table,
+                                      const struct network_key *key, unsigned hash)
+{
+    struct network_item *item = NULL;
+    if (hash_filter_passes(&table->filter, hash))
+        HASH_FIND_BYHASHVALUE(hh, table->items, key, sizeof *key, hash, item);
     return item;
 }
 
@@ -48,7 +56,8 @@ void network_table_add(struct network_table *table, struct postern_arena *arena,
     if (!postern_network_parse(text, &network))
         return;
     struct network_key key = key_of(&network);
-    struct network_item *first = item_find(table, &key);
+    unsigned hash = hash_of(&key);
+    struct network_item *first = item_find(table, &key, hash);
     if (has_text(first, text))
         return;
     struct network_item *item = postern_alloc(arena, sizeof *item);
@@ -60,8 +69,15 @@ void network_table_add(struct network_table *table, struct postern_arena *arena,
         first->same = item;
         return;
     }
-    HASH_ADD(hh, table->items, key, sizeof item->key, item);
+    HASH_ADD_BYHASHVALUE(hh, table->items, key, sizeof item->key, hash, item);
     table->prefixes[network.address.family == POSTERN_IPV6][network.prefix] = true;
+}
+
+void network_table_finish(struct network_table *table)
+{
+    hash_filter_make(&table->filter, HASH_COUNT(table->items));
+    for (const struct network_item *item = table->items; item != NULL; item = item->hh.next)
+        hash_filter_add(&table->filter, item->hh.hashv);
 }
 
 void network_table_match(const struct network_table *table, const struct postern_ip *ip,
@@ -75,7 +91,8 @@ void network_table_match(const struct network_table *table, const struct postern
             continue;
         struct postern_network network = postern_network_of(ip, (unsigned)prefix);
         struct network_key key = key_of(&network);
-        for (const struct network_item *item = item_find(table, &key); item; item = item->same)
+        const struct network_item *item = item_find(table, &key, hash_of(&key));
+        for (; item != NULL; item = item->same)
             names_add(arena, names, item->text);
     }
 }
@@ -83,5 +100,6 @@ void network_table_match(const struct network_table *table, const struct postern
 void network_table_clear(struct network_table *table)
 {
     HASH_CLEAR(hh, table->items);
+    hash_filter_clear(&table->filter);
     *table = (struct network_table){0};
 }

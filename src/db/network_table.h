@@ -2,6 +2,7 @@
 #ifndef POSTERN_DB_NETWORK_TABLE_H
 #define POSTERN_DB_NETWORK_TABLE_H
 
+#include "db/hash_filter.h"
 #include <postern/address.h>
 #include <postern/network.h>
 
@@ -12,10 +13,14 @@ struct network_table {
     struct network_item *items;
     size_t count;
     bool prefixes[2][129]; /* those that occur, by family */
+    struct hash_filter filter;
 };
 
 /* Nothing happens when text is not a network; text must live as long as the table. */
 void network_table_add(struct network_table *table, struct postern_arena *arena, const char *text);
+
+/* All are added: makes matching faster. */
+void network_table_finish(struct network_table *table);
 
 /* Adds the texts of all networks that hold ip to names, longest prefix first. */
 void network_table_match(const struct network_table *table, const struct postern_ip *ip,

@@ -36,7 +36,7 @@ static uint8_t list_code(size_t length)
     return code;
 }
 
-static size_t list_size(uint8_t code)
+size_t statement_list_size(uint8_t code)
 {
     return (size_t)1 << (code - 1);
 }
@@ -68,7 +68,7 @@ static bool call_measure(const struct db_query *query, struct statement_call *ca
             return postern_error_set(error, "a list of %zu values is too long (at most %d)",
                                      value->length, STATEMENT_VALUES_MAX);
         call->key.lists[lists] = list_code(value->length);
-        call->count += list_size(call->key.lists[lists++]);
+        call->count += statement_list_size(call->key.lists[lists++]);
     }
     if (call->count > STATEMENT_VALUES_MAX)
         return postern_error_set(error, "%zu values are too many for a statement (at most %d)",
@@ -92,11 +92,14 @@ bool statement_call(const struct db_query *query, enum statement_dialect dialect
     *call = (struct statement_call){.key = {.sql = query->callers > 0
                                                        ? statement_joint(query->statement, dialect)
                                                        : dialect_text(query->statement, dialect),
-                                            .callers = query->callers}};
+                                            .callers = query->callers,
+                                            .numbered = query->statement->numbered}};
     if (call->key.sql == NULL)
         return postern_error_set(error, "a statement has no text for this kind of database");
     if (!call_measure(query, call, error))
         return false;
+    if (call->key.numbered)
+        return statement_numbers_call(query, call, error);
     call->values = query->values;
     if (call->key.lists[0] == 0)
         return true;
@@ -106,7 +109,7 @@ bool statement_call(const struct db_query *query, enum statement_dialect dialect
     const uint8_t *code = call->key.lists;
     for (size_t i = 0; i < query->count; i++) {
         if (query->values[i].type == POSTERN_TEXTS)
-            to = list_spread(to, &query->values[i], list_size(*code++));
+            to = list_spread(to, &query->values[i], statement_list_size(*code++));
         else
             *to++ = query->values[i];
     }
@@ -166,7 +169,7 @@ static size_t parts_write(struct buffer *text, const struct statement_key *key)
             sql += quoted;
         } else if (strncmp(sql, LIST, sizeof LIST - 1) == 0) {
             if (lists < STATEMENT_LISTS_MAX && codes[lists] != 0)
-                list_write(text, list_size(codes[lists]));
+                list_write(text, statement_list_size(codes[lists]));
             lists++;
             sql += sizeof LIST - 1;
         } else if (*sql == '[' && key->callers > 0) {
@@ -180,6 +183,8 @@ static size_t parts_write(struct buffer *text, const struct statement_key *key)
 
 char *statement_expand(const struct statement_key *key, struct postern_error *error)
 {
+    if (key->numbered)
+        return statement_numbers_expand(key, error);
     size_t expected = 0;
     while (expected < STATEMENT_LISTS_MAX && key->lists[expected] != 0)
         expected++;

@@ -20,6 +20,7 @@ struct statement_key {
     const char *sql; /* the dialect's text: a constant, so its address says which it is */
     uint8_t lists[STATEMENT_LISTS_MAX]; /* of each list 1 + log2 of its rounded size; then 0 */
     uint64_t callers;                   /* of a joint statement */
+    uint64_t numbered;                  /* or 0 */
 };
 
 /* A query with its lists spread: values[i] belongs to the i-th '?' of the expanded text. */
@@ -37,6 +38,14 @@ bool statement_call(const struct db_query *query, enum statement_dialect dialect
 /* The text to prepare, with '?' placeholders and without brackets; the caller frees it. NULL when
  * its lists are not those of the key. */
 char *statement_expand(const struct statement_key *key, struct postern_error *error);
+
+/* The same two for a numbered statement: call->values in the order of its text, and the text. */
+bool statement_numbers_call(const struct db_query *query, struct statement_call *call,
+                            struct postern_error *error);
+char *statement_numbers_expand(const struct statement_key *key, struct postern_error *error);
+
+/* How many items a list of this code is rounded to. */
+size_t statement_list_size(uint8_t code);
 
 /* Length of the quoted text, quoted name or comment that starts here, in which '?' is no
  * placeholder; 0 when none does. */

@@ -90,10 +90,9 @@ unsigned dns_message_code(const unsigned char *message)
 /* --- going through records --- */
 
 struct record {
-    struct dns_name owner;
     unsigned type, class;
     uint32_t ttl;
-    size_t data, length; /* where in the message */
+    size_t owner, data, length; /* where in the message */
 };
 
 struct reader {
@@ -110,7 +109,8 @@ static uint32_t sane_ttl(uint32_t ttl, uint32_t most)
 
 static bool read_record(struct reader *reader, struct record *record)
 {
-    if (!dns_name_read(reader->message, reader->size, &reader->at, &record->owner) ||
+    record->owner = reader->at;
+    if (!dns_name_skip(reader->message, reader->size, &reader->at) ||
         reader->size - reader->at < RECORD_MIN - 1)
         return false;
     const unsigned char *fixed = reader->message + reader->at;
@@ -123,6 +123,13 @@ static bool read_record(struct reader *reader, struct record *record)
         return false;
     reader->at = record->data + record->length;
     return true;
+}
+
+static bool read_owner(const struct reader *reader, const struct record *record,
+                       struct dns_name *name)
+{
+    size_t at = record->owner;
+    return dns_name_read(reader->message, reader->size, &at, name);
 }
 
 /* A name that ends where the record does. */
@@ -158,9 +165,9 @@ static const char *collect_aliases(struct reader reader, unsigned records, struc
         if (aliases->count == ALIASES_MAX)
             return "an answer with more than 16 aliases";
         struct alias *alias = &aliases->list[aliases->count++];
-        alias->owner = record.owner;
         alias->ttl = record.ttl;
-        if (!read_name_in(&reader, &record, 0, &alias->target))
+        if (!read_owner(&reader, &record, &alias->owner) ||
+            !read_name_in(&reader, &record, 0, &alias->target))
             return UNREADABLE;
     }
     return NULL;
@@ -201,6 +208,11 @@ struct collector {
     size_t text_size;
     uint32_t ttl;
 };
+
+static size_t collected_size(const struct collector *collector)
+{
+    return collector->count * sizeof *collector->records + collector->text_size;
+}
 
 /* Where `length` bytes of text go, with a NUL behind; NULL when there are none, or no room yet. */
 static char *take_text(struct collector *collector, size_t length, const char **field)
@@ -279,37 +291,46 @@ static bool take_record(struct collector *collector, const struct record *record
     return take_name(collector, record, to);
 }
 
-static bool collect(struct collector *collector, unsigned records)
+/* A record of another name or type is passed over. */
+static const char *collect_record(struct collector *collector, const struct record *record)
+{
+    struct dns_name owner;
+    if (record->type != types[collector->type].number || record->class != CLASS_IN)
+        return NULL;
+    if (!read_owner(&collector->reader, record, &owner))
+        return UNREADABLE;
+    if (!dns_name_equal(&owner, collector->owner))
+        return NULL;
+    if (!take_record(collector, record))
+        return UNREADABLE;
+    return collected_size(collector) > DNS_ANSWER_MAX ? "an answer that takes more than 128 KB"
+                                                      : NULL;
+}
+
+static const char *collect(struct collector *collector, unsigned records)
 {
     struct record record;
     struct reader *reader = &collector->reader;
     size_t start = reader->at;
-    bool good = true;
-    for (unsigned i = 0; good && i < records; i++) {
-        good = read_record(reader, &record);
-        if (good && record.type == types[collector->type].number && record.class == CLASS_IN &&
-            dns_name_equal(&record.owner, collector->owner))
-            good = take_record(collector, &record);
-    }
+    const char *failure = NULL;
+    for (unsigned i = 0; failure == NULL && i < records; i++)
+        failure = read_record(reader, &record) ? collect_record(collector, &record) : UNREADABLE;
     reader->at = start;
-    return good;
+    return failure;
 }
 
 static const char *read_records(struct collector *collector, unsigned records,
                                 struct dns_reply *reply)
 {
-    if (!collect(collector, records))
-        return UNREADABLE;
+    const char *failure = collect(collector, records);
+    if (failure != NULL || collector->count == 0)
+        return failure;
     reply->count = collector->count;
-    if (reply->count == 0)
-        return NULL;
-    reply->size = reply->count * sizeof *reply->records + collector->text_size;
-    if (reply->size > DNS_ANSWER_MAX)
-        return "an answer that takes more than 128 KB";
+    reply->size = collected_size(collector);
     reply->records = memory_new(reply->size);
     collector->records = reply->records;
     collector->text = (char *)(reply->records + reply->count);
-    collector->count = 0;
+    collector->count = collector->text_size = 0;
     collect(collector, records);
     reply->ttl = collector->ttl;
     return NULL;

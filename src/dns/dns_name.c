@@ -73,6 +73,18 @@ bool dns_name_read(const unsigned char *message, size_t size, size_t *at, struct
     return true;
 }
 
+bool dns_name_skip(const unsigned char *message, size_t size, size_t *at)
+{
+    while (*at < size && message[*at] != 0) {
+        bool is_pointer = message[*at] >= 0xc0;
+        *at += is_pointer ? 2 : 1 + (size_t)message[*at];
+        if (is_pointer)
+            return *at <= size;
+    }
+    ++*at;
+    return *at <= size;
+}
+
 bool dns_name_equal(const struct dns_name *a, const struct dns_name *b)
 {
     return a->length == b->length && memcmp(a->wire, b->wire, a->length) == 0;

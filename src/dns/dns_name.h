@@ -29,6 +29,9 @@ bool dns_name_parse(const char *text, struct dns_name *name);
  */
 bool dns_name_read(const unsigned char *message, size_t size, size_t *at, struct dns_name *name);
 
+/* Moves *at behind the name without looking where its pointers lead. False when it is cut off. */
+bool dns_name_skip(const unsigned char *message, size_t size, size_t *at);
+
 bool dns_name_equal(const struct dns_name *a, const struct dns_name *b);
 
 /* Without the last dot, "" for the root; bytes that are not in host names as \. or \DDD. */

@@ -7,20 +7,20 @@
 #include "policy/protocol.h"
 #include "policy/server_state.h"
 #include "policy/session.h"
-#include "runtime/fiber.h"
+#include "runtime/stream.h"
+
+/* A line of the longest kind, its CR and newline. */
+#define CONNECTION_INPUT (PROTOCOL_LINE_LIMIT + 2)
 
 struct connection {
     struct connection *next, *prev;
     struct policy_server *server;
     struct fiber *fiber;
-    int fd;
+    struct stream stream;
     bool idle; /* waiting for the first byte of a request */
 
-    struct fiber_watch watch;
     struct protocol_parser parser;
     struct session session;
-    char *input; /* CONNECTION_INPUT bytes while there is something to read, else NULL */
-    size_t start, end;
 };
 
 /* The body of the connection's fiber; frees the connection. */

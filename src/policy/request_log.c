@@ -2,18 +2,13 @@
 
 #include "runtime/log.h"
 
-#include <math.h>
-#include <stdio.h>
-
 void request_log(const struct postern_request *request, const struct outcome *outcome,
                  double seconds)
 {
     enum log_level level = outcome->failed ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
     if (!log_enabled(level))
         return;
-    char milliseconds[32];
-    long tenths = lround(seconds * 1e4); /* printf's floating point is slow for 60,000 lines/s */
-    snprintf(milliseconds, sizeof milliseconds, "%ld.%ld", tenths / 10, tenths % 10);
+    char milliseconds[LOG_MILLISECONDS];
     const struct log_field fields[] = {
         {"client", request->client_address, false},
         {"state", request->protocol_state, false},
@@ -24,7 +19,7 @@ void request_log(const struct postern_request *request, const struct outcome *ou
         {"plugin", outcome->plugin, false},
         {"reason", outcome->reason, false},
         {"reply", outcome->reply, false},
-        {"ms", milliseconds, true},
+        {"ms", log_milliseconds(seconds, milliseconds), true},
     };
     log_fields(level, fields, sizeof fields / sizeof fields[0]);
 }

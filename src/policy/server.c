@@ -22,9 +22,6 @@ static void server_metrics(struct policy_server *server)
                                               state_labels[i], "Policy requests answered.");
     server->duration = metric_register(METRIC_HISTOGRAM, "postern_request_duration_seconds", NULL,
                                        "Time from a whole request to its reply, waits included.");
-    server->protocol_errors =
-        metric_register(METRIC_COUNTER, "postern_protocol_errors_total", NULL,
-                        "Connections closed because what came was not the policy protocol.");
 }
 
 void policy_register_metrics(const struct config *config)
@@ -45,6 +42,7 @@ struct policy_server *policy_server_new(const struct config *config, struct data
     server->config = config;
     server->databases = databases;
     server->cache = db_cache_new(config->cache_ttl);
+    server->buffers.size = CONNECTION_INPUT;
     server_metrics(server);
     return server;
 }
@@ -54,7 +52,7 @@ void policy_server_free(struct policy_server *server)
     assert(server->count == 0);
     chain_close(&server->chain);
     db_cache_free(server->cache);
-    free(server->spare_input);
+    stream_pool_free(&server->buffers);
     free(server);
 }
 
@@ -72,7 +70,7 @@ bool policy_server_adopt(struct policy_server *server, int fd, const void *sessi
         return false;
     }
     connection->server = server;
-    connection->fd = fd;
+    stream_open(&connection->stream, &server->buffers, fd, CONNECTION_INPUT);
     if (session != NULL)
         session_read(&connection->session, session, length);
     DL_APPEND(server->connections, connection);

@@ -4,6 +4,7 @@
 
 #include "policy/chain.h"
 #include "policy/server.h"
+#include "runtime/stream.h"
 
 struct connection;
 
@@ -18,7 +19,7 @@ struct policy_server {
 
     struct connection *connections;
     size_t count;
-    char *spare_input; /* an input buffer that nobody needs just now */
+    struct stream_pool buffers;
 
     bool draining;
     policy_handoff handoff;
@@ -26,7 +27,6 @@ struct policy_server {
 
     metric requests[SERVER_STATES];
     metric duration;
-    metric protocol_errors;
 };
 
 #endif

@@ -81,11 +81,13 @@ struct config {
     struct {
         const char *domain;           /* in lower case; "" switches SRS off */
         struct postern_names secrets; /* secrets, then the lines of secrets_file */
+        const char *secrets_file;
         const char *listen_forward, *listen_reverse, *listen_socketmap;
     } srs;
     struct {
         struct postern_names recipients;
         const char *sendmail, *smtp_url;
+        const char *smtp_password; /* of smtp_password_file, or "" */
     } notify;
     struct {
         bool enabled, bypass_dunno, bypass_greylisting, bypass_whitelist;

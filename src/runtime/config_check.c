@@ -1,5 +1,6 @@
 #include "runtime/config_draft.h"
 
+#include "runtime/mail.h"
 #include "util/names.h"
 #include "util/quantity.h"
 
@@ -85,6 +86,22 @@ static bool is_filled(const char *text)
     return text[0] != '\0';
 }
 
+static bool is_path(const char *text)
+{
+    return text[0] == '/';
+}
+
+/* Nothing that a header, a command line or an SMTP command takes for something else. */
+static bool is_recipient(const char *text)
+{
+    if (text[0] == '\0' || text[0] == '-' || strlen(text) > 254)
+        return false;
+    for (; *text != '\0'; text++)
+        if (*text <= ' ' || *text >= 0x7f || strchr("()<>[]:;\\,\"", *text) != NULL)
+            return false;
+    return true;
+}
+
 static bool is_delimiters(const char *text)
 {
     return strpbrk(text, "@. \t") == NULL;
@@ -118,6 +135,9 @@ static const struct {
     {"srs", "listen_forward", is_listener_or_off, listener},
     {"srs", "listen_reverse", is_listener_or_off, listener},
     {"srs", "listen_socketmap", is_listener_or_off, listener},
+    {"notify", "recipients", is_recipient,
+     "a mail address like \"root\" or \"postmaster@example.com\""},
+    {"notify", "sendmail", is_path, "the path of a program like \"/usr/sbin/sendmail\""},
 };
 
 static const struct config_setting *find_setting(const struct config_draft *draft,
@@ -193,10 +213,10 @@ void config_read_secret(struct config_draft *draft, const struct config_section 
 
 static void read_srs_secrets(struct config_draft *draft)
 {
-    if (draft->secrets_file[0] == '\0')
+    if (draft->config.srs.secrets_file[0] == '\0')
         return;
     const struct config_setting *setting = find_setting(draft, "srs", "secrets_file");
-    char *text = read_secret_file(draft, setting, draft->secrets_file), *rest = NULL;
+    char *text = read_secret_file(draft, setting, draft->config.srs.secrets_file), *rest = NULL;
     for (char *line = text != NULL ? strtok_r(text, "\r\n", &rest) : NULL; line != NULL;
          line = strtok_r(NULL, "\r\n", &rest))
         names_add(draft->config.arena, &draft->config.srs.secrets, line);
@@ -217,7 +237,7 @@ static void check_srs(struct config_draft *draft)
     draft->config.srs.domain = postern_lower(draft->config.arena, draft->config.srs.domain);
     const struct config_setting *domain = find_setting(draft, "srs", "domain");
     if (draft->config.srs.domain[0] != '\0' && draft->config.srs.secrets.count == 0 &&
-        draft->secrets_file[0] == '\0')
+        draft->config.srs.secrets_file[0] == '\0')
         config_problem_add(&draft->problems, domain->line,
                            "domain: expected secrets or secrets_file with it, to sign addresses");
     for (size_t i = 0; i < draft->config.srs.secrets.count; i++)
@@ -234,6 +254,33 @@ static void check_ldap(struct config_draft *draft)
                            draft->bind_password_file, &draft->config.ldap.bind_password);
 }
 
+static void check_smtp_url(struct config_draft *draft, struct mail_login *login)
+{
+    const char *url = draft->config.notify.smtp_url;
+    struct postern_error error;
+    if (url[0] != '\0' && !mail_check_url(url, login, &error))
+        config_problem_add(&draft->problems, find_setting(draft, "notify", "smtp_url")->line,
+                           "smtp_url: %s", error.text);
+}
+
+static void check_notify(struct config_draft *draft)
+{
+    struct mail_login login = {0};
+    const struct config_section *section = config_section_find(&draft->file, "notify", NULL);
+    draft->config.notify.smtp_password = "";
+    if (section == NULL)
+        return;
+    check_smtp_url(draft, &login);
+    const struct config_setting *file = config_setting_find(section, "smtp_password_file");
+    if (draft->smtp_password_file[0] != '\0' && (!login.user || login.password))
+        config_problem_add(&draft->problems, file->line,
+                           "smtp_password_file: expected only with an smtp_url that has a user and "
+                           "no password, like \"smtp://user@host.example:587\"");
+    else
+        config_read_secret(draft, section, "smtp_url", "smtp_password_file",
+                           draft->smtp_password_file, &draft->config.notify.smtp_password);
+}
+
 static void check_listeners(struct config_draft *draft)
 {
     if (draft->config.listen.count == 0)
@@ -246,4 +293,5 @@ void config_check_whole(struct config_draft *draft)
     check_listeners(draft);
     check_ldap(draft);
     check_srs(draft);
+    check_notify(draft);
 }

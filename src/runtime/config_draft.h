@@ -18,7 +18,7 @@ struct config_draft {
     struct postern_names mynetworks;
     int facility;
     const char *bind_password_file;
-    const char *secrets_file;
+    const char *smtp_password_file;
     struct postern_names plugins;
 };
 

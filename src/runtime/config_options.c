@@ -101,7 +101,7 @@ static const struct postern_option ldap_options[] = {
 static const struct postern_option srs_options[] = {
     CONFIG(STRING, "domain", srs.domain, ""),
     CONFIG(LIST, "secrets", srs.secrets, ""),
-    DRAFT(STRING, "secrets_file", secrets_file, ""),
+    CONFIG(STRING, "secrets_file", srs.secrets_file, ""),
     CONFIG(STRING, "listen_forward", srs.listen_forward, "127.0.0.1:7778"),
     CONFIG(STRING, "listen_reverse", srs.listen_reverse, "127.0.0.1:7779"),
     CONFIG(STRING, "listen_socketmap", srs.listen_socketmap, ""),
@@ -112,6 +112,7 @@ static const struct postern_option notify_options[] = {
     CONFIG(LIST, "recipients", notify.recipients, "root"),
     CONFIG(STRING, "sendmail", notify.sendmail, "/usr/sbin/sendmail"),
     CONFIG(STRING, "smtp_url", notify.smtp_url, ""),
+    DRAFT(STRING, "smtp_password_file", smtp_password_file, ""),
     POSTERN_OPTIONS_END,
 };
 

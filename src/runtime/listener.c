@@ -333,6 +333,13 @@ void listener_set_close_kind(struct listener_set *set, enum listener_kind kind)
             close_listener(&set->list[i]);
 }
 
+void listener_set_close_others(struct listener_set *set, enum listener_kind kind)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->list[i].kind != kind)
+            close_listener(&set->list[i]);
+}
+
 void listener_set_close(struct listener_set *set)
 {
     for (size_t i = 0; i < set->count; i++)

@@ -14,7 +14,13 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-enum listener_kind { LISTENER_POLICY, LISTENER_METRICS };
+enum listener_kind {
+    LISTENER_POLICY,
+    LISTENER_METRICS,
+    LISTENER_SRS_FORWARD,
+    LISTENER_SRS_REVERSE,
+    LISTENER_SRS_SOCKETMAP
+};
 
 struct listener_address {
     struct sockaddr_storage socket;
@@ -60,8 +66,9 @@ bool listener_set_open(struct listener_set *set, const struct listener_set *prev
  */
 void listener_set_release(struct listener_set *set, const struct listener_set *successor);
 
-/* In a child: closes the sockets of that kind, or all; files stay. */
+/* In a child: closes the sockets of that kind, of all others, or all; files stay. */
 void listener_set_close_kind(struct listener_set *set, enum listener_kind kind);
+void listener_set_close_others(struct listener_set *set, enum listener_kind kind);
 void listener_set_close(struct listener_set *set);
 
 #endif

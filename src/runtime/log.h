@@ -47,6 +47,10 @@ struct log_field {
 };
 void log_fields(enum log_level level, const struct log_field *fields, size_t count);
 
+/* A duration as the value of a field: milliseconds, to a tenth. */
+#define LOG_MILLISECONDS 32
+const char *log_milliseconds(double seconds, char text[LOG_MILLISECONDS]);
+
 /* Lines dropped so far by this process. */
 uint64_t log_dropped(void);
 

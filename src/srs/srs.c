@@ -190,6 +190,8 @@ enum srs_result srs_forward(const struct srs *srs, struct postern_arena *arena, 
         return SRS_NOT_AN_ADDRESS;
     if (strchr(sender.local, '"') != NULL)
         address_unquote(arena, &sender);
+    if (sender.local[0] == '\0')
+        return SRS_NOT_AN_ADDRESS;
     struct address result = {.domain = srs->domain, .is_quoted = sender.is_quoted};
     result.local = local_rewritten(srs, arena, &sender, now);
     if (result.local == NULL)

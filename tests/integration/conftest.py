@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.daemon import Daemon, give_to_daemon
+from harness.dovecot import Dovecot
 from harness.database import ServerBackend, SqliteBackend
 from harness.mariadb import MariaDB
 from harness.postfix import Postfix
@@ -140,6 +141,19 @@ def syslog(folder):
 def postfix_server():
     place = make_folder()
     server = Postfix(place)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def dovecot(postfix_server):
+    """Takes the logins of Postfix's submission."""
+    place = make_folder()
+    server = Dovecot(place, postfix_server.sasl)
     try:
         server.start()
         yield server

@@ -14,6 +14,7 @@ from harness.postgresql import PostgreSQL
 from harness.wait import wait_for
 
 SQL = pathlib.Path(__file__).resolve().parents[2] / "sql"
+NEWEST = len(list((SQL / "sqlite" / "iredapd").glob("*.sql")))
 SERVERS = {"pgsql": PostgreSQL, "mysql": MariaDB}
 DONE, NOTHING, UNREACHABLE = 0, 1, 3
 DEFERRED = "451 4.7.1 Intentional policy rejection, please try again later"
@@ -142,13 +143,13 @@ def test_empty_database_is_made_and_asked_for_nothing_more(site, empty):
     code, lines = status(daemon)
     assert code == NOTHING and lines["iredapd"]["state"] == "empty"
     assert INIT in lines["iredapd"]["advice"]
-    assert changed(daemon, "db", "init") == 1
+    assert changed(daemon, "db", "init") == NEWEST
     assert set(TABLES) | {"postern_schema"} == empty.tables()
     code, lines = status(daemon)
     assert code == DONE and set(lines) == {"iredapd"}
     line = lines["iredapd"]
     assert line["driver"] == empty.server.driver and empty.name in line["location"]
-    assert (line["version"], line["newest"], line["state"]) == (1, 1, "ready")
+    assert (line["version"], line["newest"], line["state"]) == (NEWEST, NEWEST, "ready")
     assert changed(daemon, "db", "init") == migrate(daemon) == 0
 
 
@@ -202,7 +203,7 @@ def test_amavisd_tables_of_the_mail_system_are_left_alone(site, make_database, e
     amavisd.load(SQL / empty.server.driver / "amavisd" / "001_tables.sql")
     before = amavisd.columns(), amavisd.indexes()
     daemon = site(empty, sections={'database "amavisd"': amavisd.section()})
-    assert changed(daemon, "db", "init") == 1
+    assert changed(daemon, "db", "init") == NEWEST
     assert migrate(daemon) == 0
     assert status(daemon)[0] == DONE
     assert (amavisd.columns(), amavisd.indexes()) == before
@@ -227,7 +228,7 @@ def test_daemon_serves_an_iredapd_database_as_it_is_and_names_the_command(site, 
 def test_every_row_of_iredapd_is_kept_or_merged(site, iredapd):
     before = iredapd.content()
     assert all(before.values())
-    assert migrate(site(iredapd)) == 1
+    assert migrate(site(iredapd)) == NEWEST
     after = iredapd.content()
     for table in TABLES.keys() - MERGED:
         assert after[table] == before[table], table
@@ -260,12 +261,24 @@ def test_migration_under_a_running_daemon_is_not_noticed(site, iredapd):
     with daemon.policy() as client:
         fresh = rcpt(sender="a@b.example", recipient="bob@example.org", client_address="192.0.2.1")
         assert client.request(fresh) == DEFERRED
-        assert migrate(daemon) == 1
+        assert migrate(daemon) == NEWEST
         assert client.request(fresh) == DEFERRED
         daemon.advance(1000)
         assert client.request(fresh) == "DUNNO"
     assert not daemon.log_requests(action="error")
     assert "failed" not in daemon.stderr_text()
+
+
+def test_tables_of_the_first_version_are_brought_up_to_date(site, empty):
+    daemon = site(empty)
+    daemon.init_database()
+    made = empty.indexes()
+    empty.execute({"pgsql": "DROP INDEX throttle_tracking_notify",
+                   "mysql": "DROP INDEX throttle_tracking_notify ON throttle_tracking"}
+                  [empty.server.driver])
+    empty.execute("DELETE FROM postern_schema WHERE name = 'iredapd' AND version > 1")
+    assert migrate(daemon) == NEWEST - 1
+    assert empty.indexes() == made
 
 
 def test_migrated_tables_have_the_keys_that_counting_needs(site, iredapd):
@@ -301,7 +314,7 @@ def test_columns_and_tables_that_are_not_ours_stay(site, iredapd):
 
 def test_second_migration_changes_nothing(site, iredapd):
     daemon = site(iredapd)
-    assert migrate(daemon) == 1
+    assert migrate(daemon) == NEWEST
     before = iredapd.content(), iredapd.columns(), iredapd.indexes()
     assert migrate(daemon) == 0
     assert (iredapd.content(), iredapd.columns(), iredapd.indexes()) == before
@@ -312,7 +325,7 @@ def test_migration_of_migrated_tables_that_lost_their_version_changes_nothing(si
     migrate(daemon)
     before = iredapd.content(), iredapd.columns(), iredapd.indexes()
     iredapd.execute("DELETE FROM postern_schema")
-    assert migrate(daemon) == 1
+    assert migrate(daemon) == NEWEST
     assert (iredapd.content(), iredapd.columns(), iredapd.indexes()) == before
 
 
@@ -323,7 +336,7 @@ def test_two_hosts_that_migrate_at_once_both_succeed_and_one_applies(site, ireda
                              env=daemon.environment()) for _ in range(3)]
     outputs = [run.communicate(timeout=60) for run in runs]
     assert [run.returncode for run in runs] == [DONE] * 3, outputs
-    assert sum(json.loads(output)["changed"] for output, _ in outputs) == 1
+    assert sum(json.loads(output)["changed"] for output, _ in outputs) == NEWEST
     assert iredapd.rows("throttle") == THROTTLE[iredapd.server.driver]
     assert status(daemon)[0] == DONE
 
@@ -339,7 +352,7 @@ def test_unique_key_that_is_missing_is_made_and_duplicates_merged(site, iredapd)
     code, lines = status(daemon)
     assert code == NOTHING and lines["iredapd"]["state"] == "incomplete"
     assert "unique key of greylisting" in lines["iredapd"]["advice"]
-    assert migrate(daemon) == 1
+    assert migrate(daemon) == NEWEST
     assert [row[0] for row in iredapd.query("SELECT active FROM greylisting ORDER BY account")] == \
         [1, 1]
     assert iredapd.count("postern_backup_greylisting") == 2
@@ -350,7 +363,7 @@ def test_missing_table_stops_the_daemon_and_is_made(site, iredapd):
     daemon = site(iredapd)
     refused = refused_start(daemon)
     assert "greylisting_whitelists" in refused and MIGRATE in refused
-    assert migrate(daemon) == 1
+    assert migrate(daemon) == NEWEST
     assert iredapd.count("greylisting_whitelists") == 0
 
 
@@ -375,7 +388,7 @@ def test_failure_half_way_leaves_tables_that_serve_and_says_what_to_do(site, ire
     assert_greylists(daemon)
     daemon.stop()
     iredapd.execute(cure)
-    assert migrate(daemon) == 1
+    assert migrate(daemon) == NEWEST
     assert iredapd.rows("throttle") == THROTTLE[iredapd.server.driver]
     assert sorted(row[1:] for row in iredapd.rows("throttle_tracking")) == \
         COUNTERS[iredapd.server.driver]
@@ -396,7 +409,7 @@ def test_lock_that_another_session_keeps_is_waited_for_and_then_given_up(site, i
     assert iredapd.content() == before
     if iredapd.server.driver == "pgsql":
         assert iredapd.columns() == columns
-    assert migrate(daemon) == 1
+    assert migrate(daemon) == NEWEST
 
 
 def test_user_without_rights_on_the_tables_changes_nothing_and_greylists(site, iredapd):

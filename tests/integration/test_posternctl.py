@@ -134,6 +134,16 @@ def test_options_may_come_before_between_and_after_the_words(site):
     assert site.settings() == [("@c.example", "a@b.example", 60, 100, 1, "why")]
 
 
+def test_values_of_an_option_of_several_end_at_the_next_option(site):
+    site.good("rdns", "add", "--whitelist", "a.example", "b.example", "--blacklist=c.example",
+              "--whitelist", "d.example")
+    assert [row["list"][0] for row in site.json("rdns", "list")] == ["w", "w", "b", "w"]
+    site.good("rdns", "--blacklist", "a.example", "--", "add")
+    run = site("rdns", "add", "--blacklist=a.example", "b.example")
+    assert run.returncode == USAGE
+    assert "`b.example` is too much" in run.stderr
+
+
 def test_two_dashes_end_the_options(site):
     run = site("greylist", "list", "--", "--from")
     assert run.returncode == USAGE
@@ -205,6 +215,8 @@ def test_shell_completes_nouns_verbs_and_options():
     assert complete("-c", "x", "db", "st") == ["status"]
     assert complete("greylist", "enable", "--co") == ["--comment", "--config"]
     assert complete("greylist", "enable", "--from", "") == []
+    assert complete("throttle", "set", "@.", "--kind", "in") == ["inbound"]
+    assert complete("wblist", "add", "--whitelist", "a@b.example", "--b") == ["--blacklist"]
 
 
 def test_output_that_cannot_be_written_is_an_error(site):

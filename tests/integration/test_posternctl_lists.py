@@ -1,10 +1,15 @@
 """posternctl wblist, rdns and greylist whitelist, on every database."""
 import concurrent.futures
+import contextlib
 import json
+import os
+import pty
+import subprocess
 
 import pytest
 
 from harness.ctl import NOTHING, UNREACHABLE, Ctl
+from harness.database import SqliteBackend
 
 
 @pytest.fixture
@@ -56,13 +61,14 @@ def test_wblist_is_of_everybody_unless_an_account_is_given(ctl):
 
 def test_wblist_of_both_directions_are_apart(ctl):
     ctl.good("wblist", "add", "--outbound", "--account", "@example.com", "--blacklist",
-             "a@b.example")
+             "a@b.example", "--whitelist", "sales@*")
     assert inbound(ctl) == []
-    assert outbound(ctl) == [("@example.com", "a@b.example", "B")]
+    assert outbound(ctl) == [("@example.com", "a@b.example", "B"),
+                             ("@example.com", "sales@*", "W")]
     assert ctl("wblist", "delete", "--account", "@example.com", "--blacklist",
                "a@b.example").returncode == NOTHING
     ctl.good("wblist", "delete", "--outbound", "--account", "@example.com", "--blacklist",
-             "a@b.example")
+             "a@b.example", "--whitelist", "sales@*")
     assert outbound(ctl) == []
 
 
@@ -122,7 +128,6 @@ def test_two_that_add_the_same_at_once_do_not_disturb_each_other(ctl):
 
 
 @pytest.mark.parametrize("arguments, said", [
-    ([], "--whitelist or --blacklist"),
     (["--whitelist"], "--whitelist needs a value"),
     (["--whitelist", "nonsense"], "--whitelist: `nonsense` has none of the forms"),
     (["--whitelist", "192.0.2.1/33"], "`192.0.2.1/33`"),
@@ -133,10 +138,15 @@ def test_two_that_add_the_same_at_once_do_not_disturb_each_other(ctl):
     (["--whitelist", "-", "--blacklist", "-"], "only once"),
 ])
 def test_wrong_wblist_is_refused(ctl, arguments, said):
-    assert said in ctl.refused("wblist", "add", "--blacklist=good@b.example", *arguments) \
-        if arguments else said in ctl.refused("wblist", "add")
+    assert said in ctl.refused("wblist", "add", "--blacklist=good@b.example", *arguments)
     assert inbound(ctl) == []
     assert amavisd(ctl, "SELECT email FROM mailaddr") == []
+
+
+@pytest.mark.parametrize("words", [["wblist", "add"], ["wblist", "delete"], ["rdns", "add"],
+                                   ["rdns", "delete"]])
+def test_a_list_must_be_named(ctl, words):
+    assert "--whitelist or --blacklist" in ctl.refused(*words)
 
 
 def test_list_of_a_wblist_can_be_narrowed(ctl):
@@ -301,7 +311,7 @@ def test_no_lines_change_nothing(ctl):
 def test_too_much_input_is_refused(ctl):
     said = ctl.refused("rdns", "add", "--blacklist", "-", text="a.example\n" * 1_700_000,
                        status=UNREACHABLE)
-    assert "more than 16MB" in said
+    assert "more than 16 MB" in said
 
 
 def test_many_lines_go_in_and_out_again(ctl):
@@ -311,6 +321,41 @@ def test_many_lines_go_in_and_out_again(ctl):
     assert len(ctl.json("wblist", "list")) == len(lines)
     assert ctl.json("wblist", "delete", "--blacklist", "-", lines=lines)["changed"] == len(lines)
     assert inbound(ctl) == []
+
+
+def read_terminal(terminal):
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    return shown.decode()
+
+
+def test_progress_is_shown_on_a_terminal_only(ctl):
+    text = "".join(f"mx{number}.example\n" for number in range(3000))
+    command = [ctl.build / "src/posternctl", "-c", ctl.config, "rdns", "add", "--blacklist", "-"]
+    ours, theirs = pty.openpty()
+    subprocess.run(command, input=text, text=True, stdout=subprocess.DEVNULL, stderr=theirs,
+                   timeout=60, check=True)
+    os.close(theirs)
+    assert "1024 of 3000\r2048 of 3000\r" in read_terminal(ours)
+    os.close(ours)
+    ctl.good("rdns", "add", "--blacklist", "-", text=text)
+
+
+def test_what_a_failing_database_has_left_is_done_by_the_same_command_again(build, folder):
+    ctl = Ctl(build, folder, SqliteBackend().create(folder))
+    lines = [f"mx{number:04}.example" for number in range(3000)]
+    ctl.database.execute("CREATE TRIGGER broken BEFORE INSERT ON wblist_rdns "
+                         "WHEN new.rdns = 'mx2500.example' "
+                         "BEGIN SELECT RAISE(ABORT, 'disk on fire'); END")
+    said = ctl.refused("rdns", "add", "--blacklist", "-", lines=lines, status=UNREACHABLE)
+    assert "disk on fire" in said
+    assert "2048 of 3000 are done" in said
+    assert len(names(ctl)) == 2048
+    ctl.database.execute("DROP TRIGGER broken")
+    ctl.good("rdns", "add", "--blacklist", "-", lines=lines)
+    assert len(names(ctl)) == 3000
 
 
 # --- greylist whitelist ---

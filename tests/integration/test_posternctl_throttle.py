@@ -1,7 +1,9 @@
 """posternctl throttle, on every database."""
+import os
+
 import pytest
 
-from harness.ctl import NOTHING, USAGE, Ctl
+from harness.ctl import NOTHING, UNREACHABLE, Ctl
 
 NOW = 1_700_000_000
 
@@ -189,8 +191,7 @@ def usage(ctl):
 
 
 def at(seconds):
-    """The clock, for tests that need one."""
-    import os
+    """Runs it with a clock that stands there."""
     return {"env": {**os.environ, "POSTERN_FAKE_TIME": str(NOW + seconds)}}
 
 
@@ -266,5 +267,5 @@ def test_one_wrong_line_keeps_all_from_being_set(ctl):
 def test_tables_of_iredapd_must_be_migrated_first(build, folder, database):
     ctl = Ctl(build, folder, database)
     ctl.database.execute("DELETE FROM postern_schema")
-    said = ctl.refused("throttle", "set", "@.", "--max-rcpts", "7", status=3)
+    said = ctl.refused("throttle", "set", "@.", "--max-rcpts", "7", status=UNREACHABLE)
     assert "posternctl db migrate" in said

@@ -64,7 +64,7 @@ static void every_key_is_taken(void **state)
         "       starttls = true }\n"
         "srs { " SRS_DOMAIN " secrets = {\"x\", \"y\"} listen_forward = \"*:1\"\n"
         "      listen_reverse = \"\" listen_socketmap = \"unix:/m\" }\n"
-        "notify { recipients = {} sendmail = \"/m\" smtp_url = \"smtp://h\" }\n"
+        "notify { recipients = {} sendmail = \"/m\" smtp_url = \"\" }\n"
         "session_log { enabled = false expire = \"1d\" bypass_dunno = yes\n"
         "              bypass_greylisting = on bypass_whitelist = true }\n");
     assert_string_equal(config->group, "g");
@@ -209,12 +209,70 @@ static void secrets_that_cannot_be_used_are_told(void **state)
     EXPECT_ERRORS("srs { secrets = {\"a\", \"\"} }", "1: secrets: expected secrets that are not");
 }
 
+static void srs_domain_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("srs { domain = \"a@b\" secrets = {\"s\"} }", "1: domain: expected a domain");
+    EXPECT_ERRORS("srs { domain = \".b\" secrets = {\"s\"} }", "1: domain: expected a domain");
+    EXPECT_ERRORS("srs { domain = \"[192.0.2.1]\" secrets = {\"s\"} }",
+                  "1: domain: expected a domain");
+}
+
+#if HAVE_CURL
+
+static void smtp_url_is_taken_with_its_password(void **state)
+{
+    (void)state;
+    char text[256];
+    write_file("pw", "p w\n", 4);
+    snprintf(text, sizeof text,
+             "notify { smtp_url = \"smtp://u@h:587\" smtp_password_file = \"%s/pw\" }", directory);
+    struct config *config = load_good(text);
+    assert_string_equal(config->notify.smtp_url, "smtp://u@h:587");
+    assert_string_equal(config->notify.smtp_password, "p w");
+    config_free(config);
+}
+
+static void smtp_url_that_is_wrong_is_refused_without_its_password(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("notify {\n smtp_url = \"http://u:p@h\" }", "2: smtp_url: expected a URL");
+    EXPECT_ERRORS("notify { smtp_url = \"smtp://h\"\n smtp_password_file = \"/none\" }",
+                  "2: smtp_password_file: expected only with an smtp_url that has a user");
+    EXPECT_ERRORS("notify { smtp_url = \"smtp://u:p@h\"\n smtp_password_file = \"/none\" }",
+                  "2: smtp_password_file: expected only with an smtp_url that has a user");
+    EXPECT_ERRORS("notify { smtp_url = \"smtp://u@h\"\n smtp_password_file = \"/none\" }",
+                  "2: smtp_password_file: cannot read /none: No such file");
+}
+
+#else
+
+static void smtp_url_is_refused_without_libcurl(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("notify {\n smtp_url = \"smtp://h\" }", "2: smtp_url: this build has no libcurl");
+}
+
+#endif
+
+static void notify_takes_addresses_and_the_path_of_a_program(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS(
+        "notify { recipients = {\"root\",\n\"-x\",\n\"a b\", \"\"}\n sendmail = \"mail\" }",
+        "2: recipients: expected a mail address", "3: recipients: expected a mail address",
+        "3: recipients: expected a mail address", "4: sendmail: expected the path");
+}
+
 static void srs_needs_a_secret_and_a_build_that_has_it(void **state)
 {
     (void)state;
 #if HAVE_CRYPTO
     EXPECT_ERRORS("\nsrs { domain = \"d\" }", "2: domain: expected secrets or secrets_file");
-    config_free(load_good("srs { domain = \"d\" secrets = {\"s\"} }"));
+    struct config *config = load_good("srs { domain = \"SRS.Example\" secrets = {\"S\"} }");
+    assert_string_equal(config->srs.domain, "srs.example");
+    assert_string_equal(config->srs.secrets.items[0], "S");
+    config_free(config);
 #else
     EXPECT_ERRORS("srs {\n secrets = {\"s\"}\n domain = \"d\" }",
                   "3: domain: this build has no SRS: build Postern with libcrypto");
@@ -337,6 +395,14 @@ int main(void)
         cmocka_unit_test(database_mistakes_are_told),
         cmocka_unit_test(secrets_are_read_from_files_without_line_ends),
         cmocka_unit_test(secrets_that_cannot_be_used_are_told),
+        cmocka_unit_test(srs_domain_that_is_none_is_refused),
+#if HAVE_CURL
+        cmocka_unit_test(smtp_url_is_taken_with_its_password),
+        cmocka_unit_test(smtp_url_that_is_wrong_is_refused_without_its_password),
+#else
+        cmocka_unit_test(smtp_url_is_refused_without_libcurl),
+#endif
+        cmocka_unit_test(notify_takes_addresses_and_the_path_of_a_program),
         cmocka_unit_test(srs_needs_a_secret_and_a_build_that_has_it),
         cmocka_unit_test(delimiter_that_every_address_has_is_refused),
         cmocka_unit_test(addresses_and_networks_are_checked_one_by_one),

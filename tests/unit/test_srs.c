@@ -168,7 +168,8 @@ static void quotes_within_the_local_part_are_read_as_they_were_signed(void **sta
 static void what_is_no_address_is_not_rewritten(void **state)
 {
     (void)state;
-    static const char *const nothing[] = {"",
+    static const char *const nothing[] = {"\"\"@remote.example",
+                                          "",
                                           "alice",
                                           "@remote.example",
                                           "alice@",

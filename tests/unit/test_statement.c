@@ -121,6 +121,58 @@ static void too_long_list_is_an_error(void **state)
     assert_false(statement_call(&query, STATEMENT_SQLITE, &call, &error));
 }
 
+static void numbered_values_are_taken_in_the_order_of_the_text(void **state)
+{
+    static const struct postern_statement statement = {
+        .sqlite = "UPDATE t SET a = ?3, b = '?1' -- {?1}\n WHERE c = ?1 AND d = ?3",
+        .numbered = true};
+    struct statement_call call =
+        call_of(*state, &statement,
+                POSTERN_VALUES(postern_text("one"), postern_text("two"), postern_integer(3)));
+    expands_to(&call.key, "UPDATE t SET a = ?, b = '?1' -- {?1}\n WHERE c = ? AND d = ?");
+    assert_int_equal(call.count, 3);
+    assert_int_equal(call.values[0].integer, 3);
+    assert_string_equal(call.values[1].text, "one");
+    assert_int_equal(call.values[2].integer, 3);
+}
+
+static void braces_are_repeated_for_each_item_of_their_lists(void **state)
+{
+    static const struct postern_statement statement = {
+        .sql = "f({?2}) VALUES {(CAST(?1 AS INT), ?3, ?2)}", .numbered = true};
+    struct statement_call call =
+        call_of(*state, &statement, POSTERN_VALUES(list_of(3), list_of(3), postern_text("each")));
+    expands_to(&call.key, "f(?,?,?,?) VALUES (CAST(? AS INT), ?, ?),(CAST(? AS INT), ?, ?),"
+                          "(CAST(? AS INT), ?, ?),(CAST(? AS INT), ?, ?)");
+    assert_int_equal(call.count, 16);
+    assert_string_equal(call.values[1].text, "two");
+    assert_string_equal(call.values[3].text, "three");
+    assert_string_equal(call.values[7].text, "two");
+    assert_string_equal(call.values[8].text, "each");
+    assert_string_equal(call.values[13].text, "three");
+}
+
+static void numbered_statement_is_refused(struct postern_arena *arena, const char *sql,
+                                          const struct postern_value *values, size_t count)
+{
+    struct postern_statement statement = {.sql = sql, .numbered = true};
+    struct db_query query = {&statement, values, count, arena, 0};
+    struct statement_call call;
+    struct postern_error error;
+    assert_false(statement_call(&query, STATEMENT_SQLITE, &call, &error));
+    assert_non_null(strstr(error.text, sql));
+}
+
+static void numbers_without_a_value_are_an_error(void **state)
+{
+    numbered_statement_is_refused(*state, "a = ?2", POSTERN_VALUES(postern_text("one")));
+    numbered_statement_is_refused(*state, "a = ?0", POSTERN_VALUES(postern_text("one")));
+    numbered_statement_is_refused(*state, "a = ?", POSTERN_VALUES(postern_text("one")));
+    numbered_statement_is_refused(*state, "a = ?1", POSTERN_VALUES(list_of(2)));
+    numbered_statement_is_refused(*state, "{(?1, ?2)}", POSTERN_VALUES(list_of(3), list_of(2)));
+    numbered_statement_is_refused(*state, "{?2}", POSTERN_VALUES(postern_text("one"), list_of(2)));
+}
+
 static int released;
 
 static void release(void *context, void *prepared)
@@ -221,6 +273,9 @@ int main(void)
         TEST(missing_dialect_is_an_error),
         TEST(list_for_a_statement_without_lists_is_an_error),
         TEST(too_long_list_is_an_error),
+        TEST(numbered_values_are_taken_in_the_order_of_the_text),
+        TEST(braces_are_repeated_for_each_item_of_their_lists),
+        TEST(numbers_without_a_value_are_an_error),
         TEST(cache_releases_the_least_recently_used),
         TEST(cache_forgets_one_that_is_removed),
         TEST(placeholders_are_numbered_outside_of_quotes),

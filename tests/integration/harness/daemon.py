@@ -50,7 +50,8 @@ class Daemon:
             "pid_file": folder / "posternd.pid", "plugin_dir": build / "plugins",
             "drain_timeout": "20s", "cache_ttl": "0s", "plugins": list(plugins), **settings}
         self.sections = {"log": {"target": "stderr", "level": "info", **(log or {})},
-                         "metrics": {"listen": self.metrics_address}}
+                         "metrics": {"listen": self.metrics_address},
+                         "notify": {"recipients": []}}
         if database is not None:
             self.sections.update(database.sections())
         self.sections.update({f'plugin "{name}"': keys for name, keys in (options or {}).items()})
@@ -260,6 +261,12 @@ class Daemon:
         """The lines of answered requests that have these fields, as dicts."""
         parsed = [parse_fields(line) for line in self.log_lines()]
         return [line for line in parsed if line and "state" in line
+                and all(line.get(key) == value for key, value in fields.items())]
+
+    def log_lookups(self, **fields):
+        """The lines of SRS lookups that have these fields, as dicts."""
+        parsed = [parse_fields(line) for line in self.log_lines()]
+        return [line for line in parsed if line and "srs" in line
                 and all(line.get(key) == value for key, value in fields.items())]
 
     def wait_for_log(self, text, count=1):

@@ -1,9 +1,12 @@
 """
 A real Postfix in a folder of its own: its config, queue, log and mailboxes, on free ports of
-127.0.0.1. It delivers mail for example.org to maildirs and knows nothing of the system's Postfix.
+127.0.0.1. It delivers mail for example.org to a maildir, and what may be relayed to
+elsewhere.example as well. It knows nothing of the system's Postfix.
 
-One instance serves all tests. It has an smtpd per way of reaching the policy service (SERVICES),
-each with an address at which the test's posternd is to listen.
+One instance serves all tests. It has an smtpd per way of reaching the policy service, each with an
+address at which the test's posternd is to listen: "tcp", "unix", and "submission", which takes
+logins when a Dovecot answers at `sasl`. The latter has its relay check behind the policy service and
+a check of its own behind that, so that what a whitelist skips shows.
 """
 import os
 import shutil
@@ -16,6 +19,7 @@ from harness.ports import free_port
 from harness.wait import wait_for
 
 DOMAIN = "example.org"
+ELSEWHERE = "elsewhere.example"
 MAIL_UID = 65534
 
 MAIN_CF = """\
@@ -35,6 +39,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 default_transport = error:only {domain} has mailboxes here
+transport_maps = inline:{{ {elsewhere}=virtual: }}
 disable_dns_lookups = yes
 notify_classes =
 smtpd_peername_lookup = no
@@ -53,6 +58,7 @@ virtual_minimum_uid = 1
 
 MASTER_CF = """\
 cleanup   unix  n - n - 0 cleanup
+pickup    unix  n - n 60 1 pickup
 qmgr      unix  n - n 300 1 qmgr
 rewrite   unix  - - n - - trivial-rewrite
 bounce    unix  - - n - 0 bounce
@@ -76,28 +82,50 @@ SMTPD = """\
   -o {{ smtpd_end_of_data_restrictions = check_policy_service {policy} }}
 """
 
+LATE = "late.example"  # the submission's last check refuses its senders
+
+SUBMISSION = """\
+127.0.0.1:{port} inet n - n - - smtpd
+  -o {{ smtpd_sasl_auth_enable = yes }}
+  -o {{ smtpd_sasl_type = dovecot }}
+  -o {{ smtpd_sasl_path = {sasl} }}
+  -o {{ mynetworks = }}
+  -o {{ smtpd_relay_restrictions = }}
+  -o {{ smtpd_recipient_restrictions = check_policy_service {policy}, permit_sasl_authenticated,
+        reject_unauth_destination, check_sender_access inline:{{ {{ {late} = REJECT too late }} }} }}
+  -o {{ smtpd_end_of_data_restrictions = check_policy_service {policy} }}
+"""
+
 
 class Postfix:
-    def __init__(self, folder):
+    def __init__(self, folder, main_cf="", master_cf="", ports=None):
+        """main_cf, master_cf: settings of a test's own; ports: of the smtpds among them."""
         self.folder, self.process = folder, None
-        (folder / "policy").mkdir()
+        self.main_cf, self.master_cf = main_cf, master_cf
+        for name in ("policy", "sasl"):
+            (folder / name).mkdir()
         give_to_daemon(folder / "policy")
-        port, path = free_port(), folder / "policy/socket"
-        self.ports = {"tcp": free_port(), "unix": free_port()}
-        self.policy = {"tcp": f"inet:127.0.0.1:{port}", "unix": f"unix:{path}"}
-        # The same as entries of `listen` in postern.conf.
-        self.listen = {"tcp": f"127.0.0.1:{port}", "unix": f"unix:{path}"}
+        self.sasl = folder / "sasl/auth"
+        # Entries of `listen` in postern.conf.
+        self.listen = {"tcp": f"127.0.0.1:{free_port()}", "unix": f"unix:{folder}/policy/socket",
+                       "submission": f"127.0.0.1:{free_port()}"}
+        self.policy = {name: address if address.startswith("unix:") else f"inet:{address}"
+                       for name, address in self.listen.items()}
+        self.ports = {**{name: free_port() for name in self.policy}, **(ports or {})}
 
     def _write_config(self):
         for name in ("etc", "queue", "data", "mail"):
             (self.folder / name).mkdir()
         shutil.chown(self.folder / "data", "postfix")
         shutil.chown(self.folder / "mail", MAIL_UID, MAIL_UID)
-        smtpds = [SMTPD.format(port=port, policy=self.policy[name])
-                  for name, port in self.ports.items()]
-        files = {"main.cf": MAIN_CF.format(folder=self.folder, domain=DOMAIN, uid=MAIL_UID),
-                 "master.cf": MASTER_CF + "".join(smtpds),
-                 "mailboxes": f"@{DOMAIN} all/\n"}
+        smtpds = [(SUBMISSION if name == "submission" else SMTPD).format(
+            port=self.ports[name], policy=policy, sasl=self.sasl, late=LATE)
+            for name, policy in self.policy.items()]
+        main_cf = MAIN_CF.format(folder=self.folder, domain=DOMAIN, elsewhere=ELSEWHERE,
+                                 uid=MAIL_UID)
+        files = {"main.cf": main_cf + self.main_cf,
+                 "master.cf": MASTER_CF + "".join(smtpds) + self.master_cf,
+                 "mailboxes": f"@{DOMAIN} all/\n@{ELSEWHERE} all/\n"}
         for name, text in files.items():
             (self.folder / "etc" / name).write_text(text)
 
@@ -116,7 +144,7 @@ class Postfix:
     def _answers(self):
         assert self.process.poll() is None, self.log() + (self.folder / "output").read_text()
         try:
-            for port in self.ports.values():
+            for port in (port for name, port in self.ports.items() if name != "submission"):
                 with socket.create_connection(("127.0.0.1", port), 5) as connection:
                     if not connection.recv(3).startswith(b"220"):
                         return False

@@ -1,0 +1,362 @@
+/*
+ * One statement checks all counters of a message and adds to all of them, or to none: that is the
+ * usual message, in one round trip. It does nothing when a counter refuses, and when one has no row
+ * yet. Then the rows that are missing are made, and if there were any it is asked once more; if
+ * not, a look at the rows tells who refused. That look decides nothing.
+ *
+ * A row of throttle that was deleted a moment ago, and is still remembered here, gets no counter
+ * any more and so does not count.
+ */
+#include "throttle.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 4 /* of a message whose counters are changed by hand while it is looked at */
+
+/*
+ * ?1 "tid key"  ?2 tid  ?3 key  ?4 messages to add  ?5 most messages, and  ?6 bytes, that may be
+ * there before  ?7 the start of a window that is over by now  ?8 period
+ * ?9 now  ?10 bytes to add  ?11 how many counters
+ *
+ * A counter without a message has not begun its window.
+ */
+#define WANTED                                                                                     \
+    "WITH wanted (tid, account, messages, room_messages, room_size, expired, period) AS"           \
+    " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT),"     \
+    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT))}),"
+
+#define JOINED(t)                                                                                  \
+    " FROM throttle_tracking AS " t " JOIN wanted"                                                 \
+    " ON " t ".tid = wanted.tid AND " t ".account = wanted.account"
+
+#define HELD                                                                                       \
+    " held AS MATERIALIZED (SELECT t.id, wanted.messages, wanted.period,"                          \
+    "   t.init_time <= wanted.expired OR t.cur_msgs = 0 AS is_new,"                                \
+    "   t.init_time <= wanted.expired"                                                             \
+    "   OR (t.cur_msgs <= wanted.room_messages AND t.cur_quota <= wanted.room_size) AS "           \
+    "fits" JOINED("t")
+
+/* A plain look first, because a lock is a write: then a refusal is none. */
+#define LOCKED                                                                                     \
+    " WHERE NOT EXISTS (SELECT 1" JOINED(                                                          \
+        "seen") "   WHERE seen.init_time > wanted.expired AND"                                     \
+                "   (seen.cur_msgs > wanted.room_messages OR seen.cur_quota > wanted.room_size))"  \
+                " ORDER BY t.tid, t.account FOR UPDATE OF t"
+
+#define ADD                                                                                        \
+    " UPDATE throttle_tracking SET"                                                                \
+    " cur_msgs = CASE WHEN held.is_new THEN 0 ELSE throttle_tracking.cur_msgs END + "              \
+    "held.messages,"                                                                               \
+    " cur_quota = CASE WHEN held.is_new THEN 0 ELSE throttle_tracking.cur_quota END + ?10,"        \
+    " init_time = CASE WHEN held.is_new THEN ?9 ELSE throttle_tracking.init_time END,"             \
+    " period = held.period, last_time = ?9"                                                        \
+    " FROM held WHERE throttle_tracking.id = held.id"                                              \
+    " AND NOT EXISTS (SELECT 1 FROM held WHERE NOT fits)"                                          \
+    " AND (SELECT COUNT(DISTINCT id) FROM held) = ?11"
+
+/*
+ * MySQL finds a value by the place of "tid key" in its list, so that columns are compared with
+ * values only, and indexes are used whatever collation a table has. The locking subquery runs
+ * once, and reads rows as they are, not as they were when the statement began. Assignments see
+ * the earlier ones, so what a window's start depends on comes before it, and it is
+ * known then by the number of messages.
+ */
+#define PLACE        "FIELD(CONCAT(tid, ' ', account), {?1})"
+#define OF_PLACE(n)  "CAST(ELT(" PLACE ", {?" n "}) AS SIGNED)"
+#define ROWS         "tid IN ({?2}) AND account IN ({?3})"
+#define IS_NEW_MYSQL "(init_time <= " OF_PLACE("7") " OR cur_msgs = 0)"
+
+#define ADD_MYSQL                                                                                                                      \
+    "UPDATE throttle_tracking SET"                                                                                                     \
+    " cur_quota = IF(" IS_NEW_MYSQL ", 0, cur_quota) + ?10,"                                                                           \
+    " cur_msgs = IF(" IS_NEW_MYSQL ", 0, cur_msgs) + " OF_PLACE(                                                                       \
+        "4") ","                                                                                                                       \
+             " init_time = IF(cur_msgs = " OF_PLACE(                                                                                   \
+                 "4") ", ?9, init_time),"                                                                                              \
+                      " period = " OF_PLACE(                                                                                           \
+                          "8") ", last_time = ?9"                                                                                      \
+                               " WHERE " ROWS " AND " PLACE                                                                            \
+                               " > 0 AND ?11 = (SELECT SUM(fits) FROM ("                                                               \
+                               "  SELECT init_time <= " OF_PLACE(                                                                      \
+                                   "7") "   OR (cur_msgs <= " OF_PLACE("5") " AND cur_quota "                                          \
+                                                                            "<= " OF_PLACE("6") ") AS fits"                            \
+                                                                                                "  FROM throttle_tracking WHERE " ROWS \
+                                                                                                " FOR UPDATE) AS held)"
+
+static const struct postern_statement add = {.sqlite = WANTED HELD ")" ADD,
+                                             .pgsql = WANTED HELD LOCKED ")" ADD,
+                                             .mysql = ADD_MYSQL,
+                                             .numbered = true};
+
+/* An id in MySQL that is there already makes a row a duplicate before anything is written. */
+#define ENSURE                                                                                     \
+    "WITH wanted (tid, account, period) AS"                                                        \
+    " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?8 AS BIGINT))})"                       \
+    " INSERT INTO throttle_tracking (tid, account, period, init_time)"                             \
+    " SELECT tid, account, period, ?9 FROM wanted"                                                 \
+    " WHERE NOT EXISTS (SELECT 1 FROM throttle_tracking AS t"                                      \
+    "   WHERE t.tid = wanted.tid AND t.account = wanted.account)"                                  \
+    " AND EXISTS (SELECT 1 FROM throttle WHERE throttle.id = wanted.tid)"                          \
+    " ON CONFLICT (tid, account) DO NOTHING"
+
+#define ENSURE_MYSQL                                                                               \
+    "INSERT IGNORE INTO throttle_tracking (id, tid, account, period, init_time) VALUES"            \
+    " {((/*!50700 SELECT id FROM ( */ SELECT id FROM throttle_tracking"                            \
+    "   WHERE tid = ?2 AND account = ?3 /*!50700 ) AS same */), ?2, ?3, ?8, ?9)}"
+
+static const struct postern_statement ensure = {
+    .sqlite = ENSURE, .pgsql = ENSURE, .mysql = ENSURE_MYSQL, .numbered = true, .repeatable = true};
+
+static const struct postern_statement look = {
+    .sql = "SELECT tid, account, cur_msgs, cur_quota, init_time, last_notify_time"
+           " FROM throttle_tracking WHERE tid IN ({?1}) AND account IN ({?2})",
+    .numbered = true};
+
+/* What a look at a counter's row said. */
+struct seen {
+    bool exists;
+    bool is_over; /* the window */
+    int64_t messages, size, init_time, last_notify_time;
+};
+
+/* Their columns as lists, in the order of their rows' keys, in which all messages lock them. */
+struct lists {
+    struct postern_names names, tids, keys, messages, room_messages, room_size, expired, periods;
+};
+
+/* --- values --- */
+
+static int compare(const void *a, const void *b)
+{
+    const struct counter *left = *(const struct counter *const *)a;
+    const struct counter *right = *(const struct counter *const *)b;
+    if (left->row->id != right->row->id)
+        return left->row->id < right->row->id ? -1 : 1;
+    return strcmp(left->key, right->key);
+}
+
+static void list_add(struct postern_request *req, struct postern_names *list, size_t room,
+                     const char *item)
+{
+    if (list->items == NULL)
+        list->items = postern_alloc(req->arena, (room + 1) * sizeof *list->items);
+    list->items[list->count++] = item;
+}
+
+static const char *number(struct postern_request *req, int64_t value)
+{
+    return postern_printf(req->arena, "%" PRId64, value);
+}
+
+static int64_t room(int64_t limit, int64_t wanted)
+{
+    return limit > 0 ? limit - wanted : INT64_MAX;
+}
+
+static int64_t size_of(const struct postern_request *req)
+{
+    return req->size < INT64_MAX ? (int64_t)req->size : INT64_MAX;
+}
+
+static struct lists lists_of(struct postern_request *req, const struct counters *counters)
+{
+    size_t count = counters->count;
+    struct lists lists = {0};
+    const struct counter **sorted = postern_alloc(req->arena, (count + 1) * sizeof *sorted);
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &counters->items[i];
+    qsort(sorted, count, sizeof *sorted, compare);
+    for (size_t i = 0; i < count; i++) {
+        const struct counter *counter = sorted[i];
+        list_add(req, &lists.names, count, counter->name);
+        list_add(req, &lists.tids, count, number(req, counter->row->id));
+        list_add(req, &lists.keys, count, counter->key);
+        list_add(req, &lists.messages, count, number(req, counter->messages));
+        list_add(req, &lists.room_messages, count,
+                 number(req, room(counter->max_messages, counter->messages)));
+        list_add(req, &lists.room_size, count, number(req, room(counter->max_size, size_of(req))));
+        list_add(req, &lists.expired, count, number(req, req->now - counter->row->period));
+        list_add(req, &lists.periods, count, number(req, counter->row->period));
+    }
+    return lists;
+}
+
+static enum postern_lookup run(struct postern_request *req,
+                               const struct postern_statement *statement, const struct lists *lists)
+{
+    struct postern_rows rows;
+    return postern_query(
+        req, "iredapd", statement,
+        POSTERN_VALUES(postern_texts(lists->names), postern_texts(lists->tids),
+                       postern_texts(lists->keys), postern_texts(lists->messages),
+                       postern_texts(lists->room_messages), postern_texts(lists->room_size),
+                       postern_texts(lists->expired), postern_texts(lists->periods),
+                       postern_integer(req->now), postern_integer(size_of(req)),
+                       postern_integer((int64_t)lists->names.count)),
+        &rows);
+}
+
+/* --- who refused --- */
+
+static void see(const struct postern_request *req, const struct counter *counter,
+                const struct postern_rows *rows, size_t i, struct seen *seen)
+{
+    if (postern_row_integer(rows, i, 0) != counter->row->id ||
+        strcmp(postern_row_text(rows, i, 1), counter->key) != 0)
+        return;
+    *seen = (struct seen){.exists = true,
+                          .messages = postern_row_integer(rows, i, 2),
+                          .size = postern_row_integer(rows, i, 3),
+                          .init_time = postern_row_integer(rows, i, 4),
+                          .last_notify_time = postern_row_integer(rows, i, 5)};
+    seen->is_over = seen->init_time <= req->now - counter->row->period;
+    if (seen->is_over)
+        seen->messages = seen->size = 0;
+}
+
+/* One item per counter. */
+static enum postern_lookup look_at(struct postern_request *req, const struct counters *counters,
+                                   const struct lists *lists, struct seen *seen)
+{
+    struct postern_rows rows;
+    enum postern_lookup lookup = postern_query(
+        req, "iredapd", &look,
+        POSTERN_VALUES(postern_texts(lists->tids), postern_texts(lists->keys)), &rows);
+    for (size_t i = 0; i < counters->count; i++) {
+        seen[i] = (struct seen){0};
+        for (size_t row = 0; row < rows.count && !seen[i].exists; row++)
+            see(req, &counters->items[i], &rows, row, &seen[i]);
+    }
+    return lookup;
+}
+
+static bool is_over_messages(const struct counter *counter, int64_t counted)
+{
+    return counted > room(counter->max_messages, counter->messages);
+}
+
+static bool is_over_size(const struct postern_request *req, const struct counter *counter,
+                         int64_t counted)
+{
+    return counted > room(counter->max_size, size_of(req));
+}
+
+static bool refuses(const struct postern_request *req, const struct counter *counter,
+                    const struct seen *seen, struct refusal *refusal)
+{
+    bool by_messages = is_over_messages(counter, seen->messages);
+    if (!by_messages && !is_over_size(req, counter, seen->size))
+        return false;
+    *refusal = (struct refusal){counter, !by_messages, by_messages ? seen->messages : seen->size};
+    return true;
+}
+
+/* --- marking the first refusal of a window --- */
+
+/*
+ * A negative last_notify_time asks for a mail. One of this window, of either sign, says that it
+ * was asked for. The clocks of two hosts may differ, so it never lies before the window's start.
+ */
+static const struct postern_statement mark = {
+    .sql = "UPDATE throttle_tracking SET"
+           " last_notify_time = CASE WHEN init_time > ?1 THEN -init_time ELSE -?1 END,"
+           " cur_msgs = CASE WHEN init_time <= ?2 THEN 0 ELSE cur_msgs END,"
+           " cur_quota = CASE WHEN init_time <= ?2 THEN 0 ELSE cur_quota END,"
+           " init_time = CASE WHEN init_time <= ?2 THEN ?1 ELSE init_time END, period = ?3"
+           " WHERE tid = ?4 AND account = ?5"
+           " AND (init_time <= ?2 OR ABS(last_notify_time) < init_time)",
+    .numbered = true,
+    .repeatable = true};
+
+static bool is_marked(const struct seen *seen)
+{
+    return seen->exists && !seen->is_over && llabs(seen->last_notify_time) >= seen->init_time;
+}
+
+static enum postern_lookup mark_refusal(struct postern_request *req, const struct counter *counter,
+                                        const struct seen *seen)
+{
+    if (is_marked(seen))
+        return POSTERN_FOUND;
+    struct counters alone = {.count = 1, .items = (struct counter *)counter};
+    struct lists lists = lists_of(req, &alone);
+    if (!seen->exists && run(req, &ensure, &lists) == POSTERN_FAILED)
+        return POSTERN_FAILED;
+    struct postern_rows rows;
+    return postern_query(
+        req, "iredapd", &mark,
+        POSTERN_VALUES(postern_integer(req->now), postern_integer(req->now - counter->row->period),
+                       postern_integer(counter->row->period), postern_integer(counter->row->id),
+                       postern_text(counter->key)),
+        &rows);
+}
+
+/* --- counting --- */
+
+static bool exceeds_alone(const struct postern_request *req, const struct counters *counters)
+{
+    for (size_t i = 0; i < counters->count; i++)
+        if (is_over_messages(&counters->items[i], 0) || is_over_size(req, &counters->items[i], 0))
+            return true;
+    return false;
+}
+
+/* A row that can't be made is one whose throttle is gone. */
+static struct counters without_missing(struct postern_request *req, const struct counters *counters,
+                                       const struct seen *seen)
+{
+    struct counters left = {
+        .items = postern_alloc(req->arena, (counters->count + 1) * sizeof *left.items)};
+    for (size_t i = 0; i < counters->count; i++)
+        if (seen[i].exists)
+            left.items[left.count++] = counters->items[i];
+    return left;
+}
+
+/* FOUND: added to all of them. NOT_FOUND: to none, and no row is missing that can be made. */
+static enum postern_lookup add_to_all(struct postern_request *req, const struct lists *lists)
+{
+    enum postern_lookup lookup = run(req, &add, lists);
+    if (lookup != POSTERN_NOT_FOUND)
+        return lookup;
+    lookup = run(req, &ensure, lists);
+    return lookup == POSTERN_FOUND ? run(req, &add, lists) : lookup;
+}
+
+/* Whether somebody refuses; if not, those that can't count are taken out. */
+static enum postern_lookup find_refusal(struct postern_request *req, struct counters *counters,
+                                        const struct lists *lists, struct refusal *refusal)
+{
+    struct seen *seen = postern_alloc(req->arena, counters->count * sizeof *seen);
+    if (look_at(req, counters, lists, seen) == POSTERN_FAILED)
+        return POSTERN_FAILED;
+    for (size_t i = 0; i < counters->count; i++)
+        if (refuses(req, &counters->items[i], &seen[i], refusal))
+            return mark_refusal(req, &counters->items[i], &seen[i]) == POSTERN_FAILED
+                       ? POSTERN_FAILED
+                       : POSTERN_FOUND;
+    *counters = without_missing(req, counters, seen);
+    return POSTERN_NOT_FOUND;
+}
+
+enum count_status count_message(struct postern_request *req, const struct counters *given,
+                                struct refusal *refusal)
+{
+    struct counters counters = *given;
+    bool is_hopeless = exceeds_alone(req, &counters);
+    for (int round = 0; round < ROUNDS && counters.count > 0; round++) {
+        struct lists lists = lists_of(req, &counters);
+        enum postern_lookup added = is_hopeless ? POSTERN_NOT_FOUND : add_to_all(req, &lists);
+        if (added != POSTERN_NOT_FOUND)
+            return added == POSTERN_FOUND ? COUNT_ADDED : COUNT_FAILED;
+        enum postern_lookup refused = find_refusal(req, &counters, &lists, refusal);
+        if (refused != POSTERN_NOT_FOUND)
+            return refused == POSTERN_FOUND ? COUNT_REFUSED : COUNT_FAILED;
+    }
+    if (counters.count == 0)
+        return COUNT_ADDED;
+    postern_fail(req, "the throttle's counters change while they are looked at");
+    return COUNT_FAILED;
+}
