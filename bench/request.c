@@ -44,6 +44,9 @@ static const struct kind kinds[REQUEST_KINDS] = {
     [REQUEST_EOM] = {"eom", "END-OF-MESSAGE of an authenticated user", "END-OF-MESSAGE",
                      "198.51.100.7", "pc.example.com", "user{u}@example.com",
                      "friend{u}@away.example", "user{u}@example.com", "24680", "1", 0},
+    [REQUEST_SLOW_SPF] = {"slow-spf", "RCPT with a new sender below slow.example each time", "RCPT",
+                          "{c}", "mail.d{d}.example", "n@{i}.slow.example", "user{u}@example.com",
+                          "", "0", "0", 0},
 };
 
 static const char hole_letters[] = {

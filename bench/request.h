@@ -19,6 +19,7 @@ enum request_kind {
     REQUEST_PASSED,
     REQUEST_NULL_SENDER,
     REQUEST_EOM,
+    REQUEST_SLOW_SPF,
     REQUEST_KINDS
 };
 

@@ -9,6 +9,7 @@ from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
 from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, srs_rows
 from .servers import mariadb, postgresql
+from .slow_spf import measure_slow_spf
 from .srs import measure_lookups, postern_srs, postsrsd
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
@@ -122,6 +123,7 @@ FIGURES = {
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
     "srs": measure_srs,
+    "slow-spf": measure_slow_spf,
     "memory": measure_memory,
     "fiber": measure_fibers,
 }
