@@ -46,6 +46,11 @@ struct cleanup {
     const char *plugin, *option;        /* if set: now less that option, while the plugin is used */
 };
 
+/* A notification that could not be sent yet has another day. */
+#define OVER_AND_TOLD                                                                              \
+    "init_time + period < ?1"                                                                      \
+    " AND (last_notify_time >= 0 OR init_time + period < ?1 - 86400)"
+
 static const struct cleanup cleanups[] = {
     {"expired greylisting_tracking",
      {.sql = "DELETE FROM greylisting_tracking WHERE id IN"
@@ -61,11 +66,12 @@ static const struct cleanup cleanups[] = {
     /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
     {"expired throttle_tracking",
      {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
-                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+                " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2)",
       .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
-               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2"
                "  FOR UPDATE SKIP LOCKED))",
-      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
+      .mysql = "DELETE FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2",
+      .numbered = true}},
 };
 
 /* A plugin's duration; -1 when the plugin is not used. */
