@@ -49,6 +49,9 @@ static const struct kind kinds[REQUEST_KINDS] = {
                          "END-OF-MESSAGE from one of 1024 outside senders to a mailbox of its own",
                          "END-OF-MESSAGE", "198.51.100.7", "mail.sender.example",
                          "s{i}@d{d}.example", "r{i}@example.com", "", "24680", "1", COUNTED_USERS},
+    [REQUEST_SLOW_SPF] = {"slow-spf", "RCPT with a new sender below slow.example each time", "RCPT",
+                          "{c}", "mail.d{d}.example", "n@{i}.slow.example", "user{u}@example.com",
+                          "", "0", "0", 0},
 };
 
 static const char hole_letters[] = {

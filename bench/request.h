@@ -20,6 +20,7 @@ enum request_kind {
     REQUEST_NULL_SENDER,
     REQUEST_EOM,
     REQUEST_COUNTED,
+    REQUEST_SLOW_SPF,
     REQUEST_KINDS
 };
 

@@ -12,6 +12,7 @@ from .process import answers, free_port, give_each_a_core, running, wait_for
 from .report import (fiber_rows, floor_latency_rows, load_rows, memory_rows, shared_rows,
                      srs_rows)
 from .servers import mariadb, postgresql
+from .slow_spf import measure_slow_spf
 from .srs import measure_lookups, postern_srs, postsrsd
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
@@ -154,6 +155,7 @@ FIGURES = {
     "throttle-pgsql": functools.partial(measure_throttle_server, postgresql, "PostgreSQL"),
     "throttle-mysql": functools.partial(measure_throttle_server, mariadb, "MariaDB"),
     "srs": measure_srs,
+    "slow-spf": measure_slow_spf,
     "memory": measure_memory,
     "fiber": measure_fibers,
 }

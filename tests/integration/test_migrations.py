@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.mariadb import MariaDB
-from harness.migrated import TABLES, ServerDatabase
+from harness.migrated import OWN_TABLES, TABLES, ServerDatabase
 from harness.policy import rcpt
 from harness.ports import free_port
 from harness.postgresql import PostgreSQL
@@ -144,7 +144,7 @@ def test_empty_database_is_made_and_asked_for_nothing_more(site, empty):
     assert code == NOTHING and lines["iredapd"]["state"] == "empty"
     assert INIT in lines["iredapd"]["advice"]
     assert changed(daemon, "db", "init") == NEWEST
-    assert set(TABLES) | {"postern_schema"} == empty.tables()
+    assert set(TABLES) | OWN_TABLES == empty.tables()
     code, lines = status(daemon)
     assert code == DONE and set(lines) == {"iredapd"}
     line = lines["iredapd"]
