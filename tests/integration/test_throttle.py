@@ -260,6 +260,16 @@ def test_a_message_to_a_thousand_counts_for_each(throttle):
     assert throttle.send(["new@example.org", "p999@example.org"]) == TOO_MUCH
 
 
+def test_a_message_to_a_thousand_counts_for_each_in_two_windows(throttle):
+    throttle.limit("@.", kind="inbound", max_msgs=1)
+    throttle.limit("@.", kind="inbound", period=DAY, max_msgs=5)
+    recipients = people(1000)
+    assert throttle.send(recipients) == "DUNNO"
+    assert throttle.database.query("SELECT COUNT(*), SUM(cur_msgs) FROM throttle_tracking") == [
+        (2000, 2000)]
+    assert throttle.send(["new@example.org", "p999@example.org"]) == TOO_MUCH
+
+
 # --- who is not throttled ---
 
 def test_mail_within_a_domain_is_not_counted(throttle):
