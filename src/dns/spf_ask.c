@@ -1,6 +1,7 @@
 #include "dns/spf_evaluation.h"
 
 #include "runtime/fiber.h"
+#include "util/arena.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -100,26 +101,39 @@ const struct spf_reverse *spf_reverse_names(struct spf_evaluation *evaluation)
     const char *zone = client->family == POSTERN_IPV6 ? "ip6.arpa" : "in-addr.arpa";
     const char *name = postern_printf(evaluation->arena, "%s.%s",
                                       postern_dns_reversed(evaluation->arena, client), zone);
+    struct postern_arena *answers = arena_new();
     struct postern_dns_answer answer;
-    spf_ask(evaluation, SPF_FOR_EXTRA, POSTERN_DNS_PTR, name, evaluation->arena, &answer);
+    spf_ask(evaluation, SPF_FOR_EXTRA, POSTERN_DNS_PTR, name, answers, &answer);
     for (size_t i = 0; i < answer.count && reverse->count < SPF_NAMES; i++)
-        reverse->names[reverse->count++].name = answer.records[i].name;
+        reverse->names[reverse->count++].name =
+            postern_strdup(evaluation->arena, answer.records[i].name);
+    arena_free(answers);
     return reverse;
 }
 
-const struct postern_dns_answer *spf_reverse_addresses(struct spf_evaluation *evaluation,
-                                                       const char *name)
+static bool has_client(struct spf_evaluation *evaluation, const char *name)
+{
+    const struct postern_ip *client = &evaluation->question->client;
+    struct postern_arena *answers = arena_new();
+    struct postern_dns_answer answer;
+    bool found = false;
+    spf_ask(evaluation, SPF_FOR_EXTRA, spf_address_type(evaluation), name, answers, &answer);
+    for (size_t i = 0; !found && i < answer.count; i++)
+        found = memcmp(&answer.records[i].ip, client, sizeof *client) == 0;
+    arena_free(answers);
+    return found;
+}
+
+bool spf_reverse_is_validated(struct spf_evaluation *evaluation, const char *name)
 {
     struct spf_reverse *reverse = &evaluation->reverse;
     for (size_t i = 0; i < reverse->count; i++) {
         if (strcasecmp(reverse->names[i].name, name) != 0)
             continue;
         if (!reverse->names[i].is_asked)
-            spf_ask(evaluation, SPF_FOR_EXTRA, spf_address_type(evaluation), name,
-                    evaluation->arena, &reverse->names[i].addresses);
+            reverse->names[i].is_validated = has_client(evaluation, name);
         reverse->names[i].is_asked = true;
-        return &reverse->names[i].addresses;
+        return reverse->names[i].is_validated;
     }
-    static const struct postern_dns_answer none = {.status = POSTERN_DNS_NO_NAME, .failure = ""};
-    return &none;
+    return false;
 }

@@ -1,5 +1,6 @@
 """behaviour of the plugin spf, of greylisting's bypass and of `posternctl spf check`, on the wire."""
 import json
+import select
 import socket
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from harness.dns import DnsServer
 from harness.load import at_once
-from harness.policy import rcpt
+from harness.policy import encode, rcpt
 
 HOST = socket.gethostname()
 DEFERRED = "451 4.7.1 Intentional policy rejection, please try again later"
@@ -255,6 +256,35 @@ def test_a_slow_record_costs_its_own_request_alone(postern, dns):
     finally:
         for client in slow:
             client.close()
+
+
+def resident_megabytes(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def test_answers_are_not_kept_while_an_evaluation_waits(postern, build, dns):
+    dns.update({
+        "hungry.example": {"TXT": ["v=spf1" + 9 * " mx:large.example" + " include:silent.example"]},
+        "large.example": {"MX": [[10, f"h{i}.large.example"] for i in range(10)], "ttl": 3600},
+        "*.large.example": {"A": [f"10.0.{i // 250}.{i % 250 + 1}" for i in range(1800)],
+                            "ttl": 3600}})
+    daemon = postern(plugins=["spf"], workers=1, sections={"dns": dns.section("50s")},
+                     spf_timeout="5s", request_timeout="60s")
+    daemon.ask(of("hungry.example"))
+    pid, = daemon.workers()
+    before = most = resident_megabytes(pid)
+    clients = [daemon.policy() for _ in range(20)]
+    for client in clients:
+        client.send(encode(of("hungry.example")))
+    while not select.select([client.socket for client in clients], [], [], 0.02)[0]:
+        most = max(most, resident_megabytes(pid))
+    for client in clients:
+        assert " temperror " in client.read_action()
+        client.close()
+    if "asan" not in str(build):
+        assert most - before < 40, f"{most - before:.0f} MB"
 
 
 # --- greylisting ---
