@@ -71,6 +71,13 @@ static void judge(struct spf_evaluation *evaluation, enum spf_purpose purpose, c
         count_void(evaluation);
 }
 
+/* A hundred large answers may all be remembered ones, for which nothing waits. */
+static void let_others_go_first(void)
+{
+    if (fiber_self() != NULL)
+        fiber_yield();
+}
+
 enum postern_dns_status spf_ask(struct spf_evaluation *evaluation, enum spf_purpose purpose,
                                 enum postern_dns_type type, const char *name,
                                 struct postern_arena *arena, struct postern_dns_answer *answer)
@@ -85,6 +92,7 @@ enum postern_dns_status spf_ask(struct spf_evaluation *evaluation, enum spf_purp
         return answer->status;
     }
     question->lookup(type, name, arena, question->deadline, answer);
+    let_others_go_first();
     judge(evaluation, purpose, name, answer);
     if (answer->status != POSTERN_DNS_FOUND || evaluation->fault != POSTERN_SPF_NONE)
         answer->count = 0;

@@ -329,6 +329,42 @@ static void evaluate_one(void *arg)
     finished++;
 }
 
+static void evaluate_in_fiber(void *sender)
+{
+    struct postern_spf mine;
+    struct spf_question question = {.sender = sender,
+                                    .helo = "",
+                                    .host = "",
+                                    .lookup = zone_lookup,
+                                    .deadline = NEVER,
+                                    .arena = zone_arena};
+    assert_true(postern_ip_parse("192.0.2.1", &question.client));
+    spf_evaluate(&question, &mine);
+    assert_int_equal(mine.result, PASS);
+}
+
+static void evaluations_take_turns_where_no_lookup_waits(void **state)
+{
+    (void)state;
+    const struct zone_record records[] = {TXT("one.test", "v=spf1 mx:one.test +all"),
+                                          MX("one.test", "one.test"),
+                                          A("one.test", "203.0.113.1"),
+                                          TXT("two.test", "v=spf1 mx:two.test +all"),
+                                          MX("two.test", "two.test"),
+                                          A("two.test", "203.0.113.1"),
+                                          {0}};
+    zone = records;
+    asked_count = 0;
+    fiber_runtime_start();
+    assert_true(fiber_spawn(evaluate_in_fiber, "a@one.test"));
+    assert_true(fiber_spawn(evaluate_in_fiber, "a@two.test"));
+    fiber_runtime_run();
+    fiber_runtime_end();
+    assert_int_equal(asked_count, 6);
+    for (size_t i = 0; i < asked_count; i++)
+        assert_non_null(strstr(asked[i], i % 2 == 0 ? "one" : "two"));
+}
+
 static void evaluations_in_many_fibers_do_not_disturb_each_other(void **state)
 {
     (void)state;
@@ -429,6 +465,7 @@ int main(void)
         zone_test(a_chain_of_40_records_is_permerror_after_10),
         zone_test(a_record_of_500_includes_is_permerror_after_10),
         zone_test(no_evaluation_sends_more_queries_than_the_limits_allow),
+        zone_test(evaluations_take_turns_where_no_lookup_waits),
         zone_test(evaluations_in_many_fibers_do_not_disturb_each_other),
         zone_test(nothing_that_a_record_says_breaks_anything),
     };
