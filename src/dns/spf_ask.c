@@ -7,6 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+void spf_make_printable(char *text)
+{
+    for (char *c = text; *c != '\0'; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+}
+
 bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result,
                const char *format, ...)
 {
@@ -15,8 +22,10 @@ bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result
     va_list args;
     va_start(args, format);
     evaluation->fault = result;
-    evaluation->problem = postern_vprintf(evaluation->question->arena, format, args);
+    char *problem = postern_vprintf(evaluation->question->arena, format, args);
     va_end(args);
+    spf_make_printable(problem);
+    evaluation->problem = problem;
     return false;
 }
 

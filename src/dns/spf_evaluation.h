@@ -49,6 +49,9 @@ struct spf_evaluation {
 
 /* --- spf_ask.c --- */
 
+/* Whatever is not printable ASCII, in what clients will read, becomes "?". */
+void spf_make_printable(char *text);
+
 /* The first fault counts. Returns false. */
 bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result,
                const char *format, ...) POSTERN_PRINTF(3, 4);

@@ -235,8 +235,6 @@ const char *spf_expand_explanation(struct spf_evaluation *evaluation, struct spf
         postern_strndup(evaluation->question->arena, out.data != NULL ? out.data : "",
                         out.length < EXPLANATION ? out.length : EXPLANATION);
     buffer_free(&out);
-    for (char *c = explanation; *c != '\0'; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
+    spf_make_printable(explanation);
     return explanation;
 }

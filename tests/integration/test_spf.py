@@ -109,6 +109,13 @@ def test_options_say_what_is_answered(spf_with, option, value, domain, reply):
     assert spf_with(**{option: value}).ask(of(f"{domain}.example")).startswith(reply)
 
 
+def test_reply_quotes_no_bytes_of_a_record_that_are_not_printable(spf_with, dns):
+    dns.set("binary.example", TXT=["v=spf1 \xff\x1b[31m\0 -all"])
+    assert spf_with(on_permerror="reject").ask(of("binary.example")) == (
+        '550 5.7.24 SPF check of MAIL FROM could not be done: binary.example: "??[31m": '
+        'there is no such mechanism')
+
+
 def test_temperror_can_not_be_rejected(postern, dns):
     daemon = postern(plugins=["spf"], options={"spf": {"on_temperror": "reject"}},
                      start=False, init=False)
