@@ -148,6 +148,13 @@ def test_skipped_domains_are_not_checked(spf_with, dns):
     assert daemon.ask(of("sub.fail.example")) != "DUNNO"
 
 
+@pytest.mark.parametrize("local", ["", "a b", '"', "a..b", "a@b"])
+def test_local_part_that_is_none_does_not_lead_past_the_domains_record(spf_with, local):
+    daemon = spf_with(skip_domains=["helo.example"])
+    assert daemon.ask(rcpt(sender=f"{local}@fail.example", helo_name="helo.example")).startswith(
+        "550 5.7.23 SPF check of MAIL FROM failed: fail.example ")
+
+
 # --- headers ---
 
 def test_received_spf_has_the_form_of_rfc_7208(daemon):
@@ -190,6 +197,8 @@ def test_a_message_gets_one_header(daemon):
     {"sender": "", "helo_name": 'x) spf=pass "y\\'},
     {"sender": "", "helo_name": "x\ty\r"},
     {"sender": "", "helo_name": "x" * 2000},
+    {"sender": '"' + '\\"' * 500 + '"@' + f"{4 * ('x' * 60 + '.')}example",
+     "helo_name": '"' * 2000, "client_address": "2001:db8:1111:1111:1111:1111:1111:1111"},
 ])
 def test_headers_hold_nothing_that_the_client_could_make_them_say(spf_with, kind, attributes):
     line = header(spf_with(header=kind).ask(rcpt(**attributes)))
