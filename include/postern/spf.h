@@ -32,7 +32,7 @@ struct postern_spf {
     const char *sender;    /* local@domain as evaluated ("postmaster@" is put before a HELO name) */
     const char *domain;    /* whose record was asked for */
     const char *mechanism; /* that matched, as written ("ip4:192.0.2.0/24", "-all"), or "" */
-    const char *problem;   /* temperror and permerror: why, for a log line; else "" */
+    const char *problem;   /* temperror and permerror: why, printable ASCII; else "" */
     const char *explanation; /* fail: the domain owner's (exp=), printable ASCII; else "" */
 };
 

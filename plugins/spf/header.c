@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Bytes of data in one value: the whole header stays below the 1000 bytes of a reply. */
-#define VALUE 254
-#define CAUSE 100
+/* Bytes that data may take: with two host names of 64 and an IPv6 address, the whole header stays
+ * below the 1000 of a reply, which would be cut off within quotes. */
+#define NAME   253
+#define HELO   100
+#define SENDER 200
+#define CAUSE  90
 
 #define NAMES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
@@ -32,34 +35,38 @@ static bool is_plain(const char *text)
     }
 }
 
-static const char *quoted(struct postern_request *req, const char *text)
+static const char *quoted(struct postern_request *req, const char *text, size_t room)
 {
-    char *quote = postern_alloc(req->arena, 2 * VALUE + 3), *to = quote;
+    char *quote = postern_alloc(req->arena, room + 3), *to = quote;
     *to++ = '"';
-    for (size_t i = 0; text[i] != '\0' && i < VALUE; i++) {
-        if (text[i] == '"' || text[i] == '\\')
+    for (; *text != '\0'; text++) {
+        bool is_escaped = *text == '"' || *text == '\\';
+        if (room < 1u + is_escaped)
+            break;
+        if (is_escaped)
             *to++ = '\\';
-        *to++ = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+        *to++ = *text >= ' ' && *text <= '~' ? *text : '?';
+        room -= 1u + is_escaped;
     }
     *to++ = '"';
     return quote;
 }
 
-static const char *value(struct postern_request *req, const char *text)
+static const char *value(struct postern_request *req, const char *text, size_t room)
 {
-    return is_plain(text) && strlen(text) <= VALUE ? text : quoted(req, text);
+    return is_plain(text) && strlen(text) <= room ? text : quoted(req, text, room);
 }
 
 /* dot-atom, which has no "@", or a quoted-string. */
-static const char *atom(struct postern_request *req, const char *text)
+static const char *atom(struct postern_request *req, const char *text, size_t room)
 {
-    return strchr(text, '@') == NULL ? value(req, text) : quoted(req, text);
+    return strchr(text, '@') == NULL ? value(req, text, room) : quoted(req, text, room);
 }
 
 /* A name of a host, in a comment; whatever no name has is left unsaid. */
 static const char *comment_name(struct postern_request *req, const char *text)
 {
-    char *safe = postern_strndup(req->arena, text, strnlen(text, VALUE));
+    char *safe = postern_strndup(req->arena, text, strnlen(text, NAME));
     for (char *c = safe; *c != '\0'; c++)
         if (strchr(NAMES ".:[]", *c) == NULL)
             *c = '?';
@@ -91,14 +98,12 @@ static const char *comment(struct postern_request *req, const struct postern_spf
 static const char *cause(struct postern_request *req, const struct postern_spf *spf)
 {
     if (spf->problem[0] != '\0')
-        return postern_printf(req->arena, "; problem=%s",
-                              quoted(req, postern_printf(req->arena, "%.*s", CAUSE, spf->problem)));
+        return postern_printf(req->arena, "; problem=%s", quoted(req, spf->problem, CAUSE));
     if (spf->result == POSTERN_SPF_NONE)
         return "";
     if (spf->mechanism[0] == '\0')
         return "; mechanism=default";
-    return postern_printf(req->arena, "; mechanism=%s",
-                          quoted(req, postern_printf(req->arena, "%.*s", CAUSE, spf->mechanism)));
+    return postern_printf(req->arena, "; mechanism=%s", quoted(req, spf->mechanism, CAUSE));
 }
 
 static void add_received_spf(struct postern_request *req, const struct postern_spf *spf)
@@ -110,15 +115,17 @@ static void add_received_spf(struct postern_request *req, const struct postern_s
                     "Received-SPF: %s (%s: %s) receiver=%s; client-ip=%s; helo=%s; "
                     "envelope-from=%s; identity=%s%s",
                     postern_spf_word(spf->result), comment_name(req, host), comment(req, spf, ip),
-                    atom(req, host), atom(req, ip), atom(req, req->helo_name),
-                    atom(req, req->sender), spf->is_helo ? "helo" : "mailfrom", cause(req, spf));
+                    atom(req, host, NAME), atom(req, ip, NAME), atom(req, req->helo_name, HELO),
+                    atom(req, req->sender, SENDER), spf->is_helo ? "helo" : "mailfrom",
+                    cause(req, spf));
 }
 
 static void add_authentication_results(struct postern_request *req, const struct postern_spf *spf)
 {
-    postern_prepend(req, "Authentication-Results: %s; spf=%s smtp.%s=%s", atom(req, own_host(req)),
-                    postern_spf_word(spf->result), spf->is_helo ? "helo" : "mailfrom",
-                    value(req, spf->is_helo ? spf->domain : spf->sender));
+    postern_prepend(req, "Authentication-Results: %s; spf=%s smtp.%s=%s",
+                    atom(req, own_host(req), NAME), postern_spf_word(spf->result),
+                    spf->is_helo ? "helo" : "mailfrom",
+                    value(req, spf->is_helo ? spf->domain : spf->sender, 2 * NAME));
 }
 
 void header_add(struct postern_request *req, enum header header, const struct postern_spf *spf)

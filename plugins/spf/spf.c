@@ -33,7 +33,8 @@ static bool is_named(const char *domain, const char *entry)
 
 static bool is_skipped(const struct postern_request *req, const struct options *options)
 {
-    const char *domain = req->sender_domain[0] ? req->sender_domain : req->helo_name;
+    const char *at = strrchr(req->sender, '@');
+    const char *domain = at != NULL ? at + 1 : req->helo_name;
     for (size_t i = 0; i < options->skip_domains.count; i++)
         if (is_named(domain, options->skip_domains.items[i]))
             return true;

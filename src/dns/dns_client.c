@@ -16,6 +16,7 @@
 #define CHANNEL_QUERIES 32
 #define TRIES           2
 #define CODE_FORMERR    1
+#define PLAIN_UDP_SIZE  512
 #define SOONEST         0.001
 
 /* A socket of c-ares that is watched. */
@@ -25,8 +26,13 @@ struct watch {
     struct watch *next;
 };
 
+/* Queries that need TCP have channels of their own: where it fails, c-ares fails all queries that
+ * the channel has at that server, those by UDP too. */
+enum transport { BY_UDP, BY_TCP, TRANSPORTS };
+
 struct channel {
     struct dns_client *client;
+    enum transport transport;
     ares_channel ares;
     struct watch *watches;
     ev_timer timer;
@@ -39,9 +45,9 @@ struct channel {
 struct dns_client {
     const struct config *config;
     struct dns_servers servers;
-    size_t first;             /* the server that new channels ask first */
-    struct channel *channels; /* all that live */
-    struct channel *current;  /* takes the next query; or NULL */
+    size_t first;                        /* the server that new channels ask first */
+    struct channel *channels;            /* all that live */
+    struct channel *current[TRANSPORTS]; /* takes the next query; or NULL */
     bool ending;
 };
 
@@ -50,19 +56,25 @@ struct query {
     struct channel *channel;
     dns_client_done done;
     void *context;
-    unsigned tries;
-    bool plain; /* without EDNS */
+    enum transport transport;
+    unsigned tries; /* by this transport */
+    bool plain;     /* without EDNS */
     size_t length;
     unsigned char message[DNS_QUERY_MAX];
 };
 
 /* --- channels on the loop --- */
 
+static bool is_current(const struct channel *channel)
+{
+    return channel->client->current[channel->transport] == channel;
+}
+
 static void channel_free(struct channel *channel)
 {
     DL_DELETE(channel->client->channels, channel);
-    if (channel->client->current == channel)
-        channel->client->current = NULL;
+    if (is_current(channel))
+        channel->client->current[channel->transport] = NULL;
     ares_destroy(channel->ares);
     ev_timer_stop(fiber_loop(), &channel->timer);
     free(channel);
@@ -76,7 +88,7 @@ static void channel_settle(struct channel *channel)
         return;
     ev_timer_stop(fiber_loop(), &channel->timer);
     if (channel->under_way == 0) {
-        if (channel->client->current != channel)
+        if (!is_current(channel))
             channel_free(channel);
         return;
     }
@@ -162,7 +174,8 @@ static int ares_open(struct channel *channel)
 {
     char lookups[] = "b";
     struct ares_options options = {
-        .flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+        .flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES |
+                 (channel->transport == BY_TCP ? ARES_FLAG_USEVC : ARES_FLAG_IGNTC),
         .timeout = (int)channel->client->config->dns_timeout * 1000,
         .tries = 1,
         .ndots = 1,
@@ -184,10 +197,11 @@ static int ares_open(struct channel *channel)
     return status;
 }
 
-static struct channel *channel_new(struct dns_client *client)
+static struct channel *channel_new(struct dns_client *client, enum transport transport)
 {
     struct channel *channel = memory_new(sizeof *channel);
     channel->client = client;
+    channel->transport = transport;
     channel->first = client->first;
     ev_init(&channel->timer, on_timer);
     channel->timer.data = channel;
@@ -204,22 +218,30 @@ static struct channel *channel_new(struct dns_client *client)
 /* The next query takes a new one. */
 static void channel_retire(struct channel *channel)
 {
-    channel->client->current = NULL;
+    if (channel == NULL)
+        return;
+    channel->client->current[channel->transport] = NULL;
     channel_settle(channel);
 }
 
-static struct channel *client_channel(struct dns_client *client)
+static bool is_used_up(const struct channel *channel)
 {
+    return channel->asked >= CHANNEL_QUERIES || channel->first != channel->client->first;
+}
+
+static struct channel *client_channel(struct dns_client *client, enum transport transport)
+{
+    struct channel **current = &client->current[transport];
     if (dns_servers_refresh(&client->servers)) {
         client->first = 0;
-        if (client->current != NULL)
-            channel_retire(client->current);
+        for (size_t i = 0; i < TRANSPORTS; i++)
+            channel_retire(client->current[i]);
     }
-    if (client->current != NULL && client->current->asked >= CHANNEL_QUERIES)
-        channel_retire(client->current);
-    if (client->current == NULL)
-        client->current = channel_new(client);
-    return client->current;
+    if (*current != NULL && is_used_up(*current))
+        channel_retire(*current);
+    if (*current == NULL)
+        *current = channel_new(client, transport);
+    return *current;
 }
 
 /* --- queries --- */
@@ -248,11 +270,23 @@ static void prefer_answering(struct channel *channel, size_t timeouts)
     if (timeouts == 0 || client->servers.count < 2 || client->first != channel->first)
         return;
     client->first = (channel->first + timeouts) % client->servers.count;
-    if (client->current == channel)
-        client->current = NULL; /* settled when c-ares returns */
 }
 
 static void query_send(struct query *query);
+
+/* By the server, or by c-ares where the server sends more than it was asked for: at 512 bytes once
+ * a server has refused EDNS. */
+static bool is_cut_off(const struct query *query, const unsigned char *message, size_t size)
+{
+    return query->transport == BY_UDP && (size >= DNS_UDP_SIZE || size == PLAIN_UDP_SIZE ||
+                                          dns_message_is_truncated(message, size));
+}
+
+static void use_tcp(struct query *query)
+{
+    query->transport = BY_TCP;
+    query->tries = 0;
+}
 
 static bool is_refusal_of_edns(const struct query *query, const unsigned char *message, size_t size)
 {
@@ -266,28 +300,38 @@ static void drop_edns(struct query *query)
     query->message[11] = 0; /* additional records */
 }
 
+/* Whether it is worth another query, which is prepared then. */
+static bool prepare_again(struct query *query, int status, const unsigned char *message,
+                          size_t size)
+{
+    if (status != ARES_SUCCESS)
+        return status == ARES_ETIMEOUT && query->tries < TRIES && !query->client->ending;
+    if (is_cut_off(query, message, size))
+        use_tcp(query);
+    else if (is_refusal_of_edns(query, message, size))
+        drop_edns(query);
+    else
+        return false;
+    return true;
+}
+
 static void on_answer(void *arg, int status, int timeouts, unsigned char *message, int size)
 {
     struct query *query = arg;
-    struct channel *channel = query->channel;
-    channel->under_way--;
-    if (status == ARES_SUCCESS) {
-        prefer_answering(channel, (size_t)timeouts);
-        if (!is_refusal_of_edns(query, message, (size_t)size)) {
-            query_end(query, message, (size_t)size, "");
-            return;
-        }
-        drop_edns(query);
-    } else if (status != ARES_ETIMEOUT || query->tries == TRIES || query->client->ending) {
+    query->channel->under_way--;
+    if (status == ARES_SUCCESS)
+        prefer_answering(query->channel, (size_t)timeouts);
+    if (prepare_again(query, status, message, (size_t)size))
+        query_send(query);
+    else if (status == ARES_SUCCESS)
+        query_end(query, message, (size_t)size, "");
+    else
         query_end(query, NULL, 0, failure_of(status));
-        return;
-    }
-    query_send(query);
 }
 
 static void query_send(struct query *query)
 {
-    struct channel *channel = client_channel(query->client);
+    struct channel *channel = client_channel(query->client, query->transport);
     if (channel == NULL || getrandom(query->message, 2, 0) != 2) {
         query_end(query, NULL, 0, "no memory for a DNS query");
         return;

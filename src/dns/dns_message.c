@@ -87,6 +87,11 @@ unsigned dns_message_code(const unsigned char *message)
     return message[3] & 0x0f;
 }
 
+bool dns_message_is_truncated(const unsigned char *message, size_t size)
+{
+    return size >= HEADER_SIZE && (message[2] & FLAG_TRUNCATED) != 0;
+}
+
 /* --- going through records --- */
 
 struct record {
@@ -373,7 +378,7 @@ static const char *check_header(const unsigned char *message, size_t size)
         [1] = "FORMERR", [2] = "SERVFAIL", [4] = "NOTIMP", [5] = "REFUSED"};
     if (size < HEADER_SIZE || (message[2] & FLAG_RESPONSE) == 0)
         return UNREADABLE;
-    if ((message[2] & FLAG_TRUNCATED) != 0)
+    if (dns_message_is_truncated(message, size))
         return "an answer that is cut off, by TCP too";
     unsigned code = dns_message_code(message);
     if (code == 0 || code == CODE_NAME_ERROR)

@@ -33,6 +33,9 @@ size_t dns_message_write(const struct dns_question *question, unsigned char quer
 /* RCODE, 0 to 15; the message has a header. */
 unsigned dns_message_code(const unsigned char *message);
 
+/* Cut off by a server that has more to say than fits. */
+bool dns_message_is_truncated(const unsigned char *message, size_t size);
+
 struct dns_reply {
     enum postern_dns_status status;
     const char *failure;   /* FAILED: a constant; else "" */

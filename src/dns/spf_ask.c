@@ -1,10 +1,18 @@
 #include "dns/spf_evaluation.h"
 
 #include "runtime/fiber.h"
+#include "util/arena.h"
 
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
+
+void spf_make_printable(char *text)
+{
+    for (char *c = text; *c != '\0'; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+}
 
 bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result,
                const char *format, ...)
@@ -14,8 +22,10 @@ bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result
     va_list args;
     va_start(args, format);
     evaluation->fault = result;
-    evaluation->problem = postern_vprintf(evaluation->question->arena, format, args);
+    char *problem = postern_vprintf(evaluation->question->arena, format, args);
     va_end(args);
+    spf_make_printable(problem);
+    evaluation->problem = problem;
     return false;
 }
 
@@ -70,6 +80,13 @@ static void judge(struct spf_evaluation *evaluation, enum spf_purpose purpose, c
         spf_count_void(evaluation);
 }
 
+/* A hundred large answers may all be remembered ones, for which nothing waits. */
+static void let_others_go_first(void)
+{
+    if (fiber_self() != NULL)
+        fiber_yield();
+}
+
 enum postern_dns_status spf_ask(struct spf_evaluation *evaluation, enum spf_purpose purpose,
                                 enum postern_dns_type type, const char *name,
                                 struct postern_arena *arena, struct postern_dns_answer *answer)
@@ -84,6 +101,7 @@ enum postern_dns_status spf_ask(struct spf_evaluation *evaluation, enum spf_purp
         return answer->status;
     }
     question->lookup(type, name, arena, question->deadline, answer);
+    let_others_go_first();
     judge(evaluation, purpose, name, answer);
     if (answer->status != POSTERN_DNS_FOUND || evaluation->fault != POSTERN_SPF_NONE)
         answer->count = 0;
@@ -100,26 +118,39 @@ const struct spf_reverse *spf_reverse_names(struct spf_evaluation *evaluation)
     const char *zone = client->family == POSTERN_IPV6 ? "ip6.arpa" : "in-addr.arpa";
     const char *name = postern_printf(evaluation->arena, "%s.%s",
                                       postern_dns_reversed(evaluation->arena, client), zone);
+    struct postern_arena *answers = arena_new();
     struct postern_dns_answer answer;
-    spf_ask(evaluation, SPF_FOR_EXTRA, POSTERN_DNS_PTR, name, evaluation->arena, &answer);
+    spf_ask(evaluation, SPF_FOR_EXTRA, POSTERN_DNS_PTR, name, answers, &answer);
     for (size_t i = 0; i < answer.count && reverse->count < SPF_NAMES; i++)
-        reverse->names[reverse->count++].name = answer.records[i].name;
+        reverse->names[reverse->count++].name =
+            postern_strdup(evaluation->arena, answer.records[i].name);
+    arena_free(answers);
     return reverse;
 }
 
-const struct postern_dns_answer *spf_reverse_addresses(struct spf_evaluation *evaluation,
-                                                       const char *name)
+static bool has_client(struct spf_evaluation *evaluation, const char *name)
+{
+    const struct postern_ip *client = &evaluation->question->client;
+    struct postern_arena *answers = arena_new();
+    struct postern_dns_answer answer;
+    bool found = false;
+    spf_ask(evaluation, SPF_FOR_EXTRA, spf_address_type(evaluation), name, answers, &answer);
+    for (size_t i = 0; !found && i < answer.count; i++)
+        found = memcmp(&answer.records[i].ip, client, sizeof *client) == 0;
+    arena_free(answers);
+    return found;
+}
+
+bool spf_reverse_is_validated(struct spf_evaluation *evaluation, const char *name)
 {
     struct spf_reverse *reverse = &evaluation->reverse;
     for (size_t i = 0; i < reverse->count; i++) {
         if (strcasecmp(reverse->names[i].name, name) != 0)
             continue;
         if (!reverse->names[i].is_asked)
-            spf_ask(evaluation, SPF_FOR_EXTRA, spf_address_type(evaluation), name,
-                    evaluation->arena, &reverse->names[i].addresses);
+            reverse->names[i].is_validated = has_client(evaluation, name);
         reverse->names[i].is_asked = true;
-        return &reverse->names[i].addresses;
+        return reverse->names[i].is_validated;
     }
-    static const struct postern_dns_answer none = {.status = POSTERN_DNS_NO_NAME, .failure = ""};
-    return &none;
+    return false;
 }

@@ -14,16 +14,19 @@
 #define SPF_VOIDS 2  /* of those, whose lookup found nothing */
 #define SPF_NAMES 10 /* of an MX or a PTR answer */
 
+/* Bytes of all records together, which the evaluation keeps: one of any size, and what it leads to.
+ */
+#define SPF_TEXTS ((size_t)100 * 1024)
+
 #define SPF_DOMAIN_NAME 253 /* bytes, without the last dot */
 
-/* The names of the client's address, and their addresses: asked for once. */
+/* The names of the client's address, and whether they have it, too: asked for once. */
 struct spf_reverse {
     bool is_asked;
     size_t count;
     struct {
         const char *name;
-        bool is_asked;
-        struct postern_dns_answer addresses;
+        bool is_asked, is_validated;
     } names[SPF_NAMES];
 };
 
@@ -33,8 +36,10 @@ struct spf_evaluation {
     const struct spf_question *question;
     struct postern_arena *arena; /* of what is forgotten afterwards */
     const char *local, *sender, *sender_domain;
+    const char *dotted_client; /* NULL: not needed yet */
 
     unsigned terms, voids;
+    size_t texts;                  /* bytes of the records so far */
     bool term_is_void;             /* the running term's lookup found nothing, and has counted */
     enum postern_spf_result fault; /* NONE, or what ends the evaluation: an error */
     const char *problem;           /* why, in question->arena */
@@ -43,6 +48,9 @@ struct spf_evaluation {
 };
 
 /* --- spf_ask.c --- */
+
+/* Whatever is not printable ASCII, in what clients will read, becomes "?". */
+void spf_make_printable(char *text);
 
 /* The first fault counts. Returns false. */
 bool spf_fault(struct spf_evaluation *evaluation, enum postern_spf_result result,
@@ -71,11 +79,11 @@ void spf_count_void(struct spf_evaluation *evaluation);
 /* Labels of 1 to 63 bytes, 253 in all, a dot after them or not; nothing that is not printable. */
 bool spf_name_is_proper(const char *name);
 
-/* The client's names, at most SPF_NAMES of them, and the addresses (A or AAAA, as the client's)
- * of one, which is asked for if it is one of them. */
+/* The client's names, at most SPF_NAMES of them. */
 const struct spf_reverse *spf_reverse_names(struct spf_evaluation *evaluation);
-const struct postern_dns_answer *spf_reverse_addresses(struct spf_evaluation *evaluation,
-                                                       const char *name);
+
+/* Whether a name is one of them and has the client's address (RFC 7208, 5.5). */
+bool spf_reverse_is_validated(struct spf_evaluation *evaluation, const char *name);
 
 enum postern_dns_type spf_address_type(const struct spf_evaluation *evaluation);
 

@@ -15,6 +15,9 @@
 
 #define EXPLANATION 400 /* bytes: it has to fit into one reply with the rest */
 
+/* Bytes of a name's end that say what it is: one more than it may have, and its last dot. */
+#define NAME_END (SPF_DOMAIN_NAME + 2)
+
 /* --- the letters --- */
 
 static bool is_in_domain(const char *name, const char *domain)
@@ -23,16 +26,6 @@ static bool is_in_domain(const char *name, const char *domain)
     if (length < suffix || strcasecmp(name + length - suffix, domain) != 0)
         return false;
     return length == suffix || name[length - suffix - 1] == '.';
-}
-
-static bool is_validated(struct spf_evaluation *evaluation, const char *name)
-{
-    const struct postern_dns_answer *answer = spf_reverse_addresses(evaluation, name);
-    const struct postern_ip *client = &evaluation->question->client;
-    for (size_t i = 0; i < answer->count; i++)
-        if (memcmp(&answer->records[i].ip, client, sizeof *client) == 0)
-            return true;
-    return false;
 }
 
 /* The domain itself before its subdomains, these before any other name. */
@@ -50,13 +43,12 @@ static const char *validated_name(struct spf_evaluation *evaluation, const char 
     for (int wanted = 0; wanted <= 2; wanted++)
         for (size_t i = 0; i < reverse->count; i++)
             if (preference(reverse->names[i].name, domain) == wanted &&
-                is_validated(evaluation, reverse->names[i].name))
+                spf_reverse_is_validated(evaluation, reverse->names[i].name))
                 return reverse->names[i].name;
     return "unknown";
 }
 
-/* %{i}: dotted, and IPv6 by nibbles. */
-static const char *dotted_client(struct spf_evaluation *evaluation)
+static const char *dot_client(struct spf_evaluation *evaluation)
 {
     const struct postern_ip *client = &evaluation->question->client;
     char text[2 * 2 * sizeof client->bytes];
@@ -68,6 +60,14 @@ static const char *dotted_client(struct spf_evaluation *evaluation)
         text[2 * i + 1] = '.';
     }
     return postern_strndup(evaluation->arena, text, sizeof text - 1);
+}
+
+/* %{i}: dotted, and IPv6 by nibbles. A record may say it a thousand times. */
+static const char *dotted_client(struct spf_evaluation *evaluation)
+{
+    if (evaluation->dotted_client == NULL)
+        evaluation->dotted_client = dot_client(evaluation);
+    return evaluation->dotted_client;
 }
 
 static const char *plain_client(struct spf_evaluation *evaluation)
@@ -119,68 +119,85 @@ static bool is_delimiter(const struct spf_macro *macro, char c)
     return memchr(macro->delimiters.start, c, macro->delimiters.length) != NULL;
 }
 
-/* The value's parts, in order; value is cut up. */
-static struct postern_names split(struct spf_evaluation *evaluation, const struct spf_macro *macro,
-                                  char *value)
+/* The parts that are kept: in a reversed value those on the right are the first. */
+static struct spf_text kept_parts(const struct spf_macro *macro, struct spf_text value)
 {
-    struct postern_names parts = {.count = 1};
-    for (const char *c = value; *c != '\0'; c++)
-        parts.count += is_delimiter(macro, *c);
-    parts.items = postern_alloc(evaluation->arena, parts.count * sizeof *parts.items);
-    size_t count = 0;
-    parts.items[count++] = value;
-    for (char *c = value; *c != '\0'; c++)
-        if (is_delimiter(macro, *c)) {
-            *c = '\0';
-            parts.items[count++] = c + 1;
-        }
-    return parts;
+    unsigned parts = 0;
+    for (size_t i = 0; macro->is_reversed && i < value.length; i++)
+        if (is_delimiter(macro, value.start[i]) && ++parts == macro->parts)
+            return spf_text_first(value, i);
+    for (size_t i = value.length; !macro->is_reversed && i > 0; i--)
+        if (is_delimiter(macro, value.start[i - 1]) && ++parts == macro->parts)
+            return spf_text_from(value, i);
+    return value;
 }
 
-static void append_escaped(struct buffer *out, const char *text)
+static bool is_unreserved(char c)
 {
-    for (; *text != '\0'; text++)
-        if (spf_is_alphanumeric(*text) || strchr("-._~", *text) != NULL)
-            buffer_char(out, *text);
+    return spf_is_alphanumeric(c) || (c != '\0' && strchr("-._~", c) != NULL);
+}
+
+static void append_parts(struct buffer *out, const struct spf_macro *macro, struct spf_text parts)
+{
+    for (size_t i = 0; i < parts.length; i++) {
+        char c = parts.start[i];
+        if (is_delimiter(macro, c))
+            buffer_char(out, '.');
+        else if (!macro->is_escaped || is_unreserved(c))
+            buffer_char(out, c);
         else
-            buffer_printf(out, "%%%02X", (unsigned char)*text);
+            buffer_printf(out, "%%%02X", (unsigned char)c);
+    }
 }
 
-static void append_part(struct buffer *out, const struct spf_macro *macro, const char *part)
+static void append_reversed(struct buffer *out, const struct spf_macro *macro,
+                            struct spf_text parts)
 {
-    if (macro->is_escaped)
-        append_escaped(out, part);
-    else
-        buffer_text(out, part);
+    size_t start = parts.length;
+    for (; start > 0; start--) {
+        if (!is_delimiter(macro, parts.start[start - 1]))
+            continue;
+        append_parts(out, macro, spf_text_from(parts, start));
+        buffer_char(out, '.');
+        parts.length = start - 1;
+    }
+    append_parts(out, macro, parts);
 }
 
 static void append_value(struct spf_evaluation *evaluation, struct buffer *out,
                          const struct spf_macro *macro, const char *domain)
 {
-    char *value = postern_strdup(evaluation->arena, value_of(evaluation, macro->letter, domain));
-    struct postern_names parts = split(evaluation, macro, value);
-    size_t kept = macro->parts > 0 && macro->parts < parts.count ? macro->parts : parts.count;
-    for (size_t i = parts.count - kept; i < parts.count; i++) {
-        append_part(out, macro, parts.items[macro->is_reversed ? parts.count - 1 - i : i]);
-        if (i + 1 < parts.count)
-            buffer_char(out, '.');
-    }
+    const char *value = value_of(evaluation, macro->letter, domain);
+    struct spf_text parts = kept_parts(macro, (struct spf_text){value, strlen(value)});
+    if (macro->is_reversed)
+        append_reversed(out, macro, parts);
+    else
+        append_parts(out, macro, parts);
 }
 
-/* False where text is not a macro-string. What is over `limit` is left out. */
-static bool expand(struct spf_evaluation *evaluation, struct buffer *out, struct spf_text text,
-                   enum spf_macro_place place, const char *domain, size_t limit)
+/* What nobody will see is dropped: of a name the beginning, of an explanation the end. */
+static bool keep_in_bounds(struct buffer *out, enum spf_macro_place place)
+{
+    if (place == SPF_IN_EXPLANATION)
+        return out->length <= EXPLANATION;
+    if (out->length > NAME_END)
+        buffer_consume(out, out->length - NAME_END);
+    return true;
+}
+
+/* Up to where text is not a macro-string, if it is not. */
+static void expand(struct spf_evaluation *evaluation, struct buffer *out, struct spf_text text,
+                   enum spf_macro_place place, const char *domain)
 {
     struct spf_macro macro;
-    while (text.length > 0 && out->length <= limit) {
-        if (!spf_macro_next(&text, place, &macro))
-            return false;
+    while (text.length > 0 && spf_macro_next(&text, place, &macro)) {
         if (macro.letter != 0)
             append_value(evaluation, out, &macro, domain);
         else
             buffer_append(out, macro.literal.start, macro.literal.length);
+        if (!keep_in_bounds(out, place))
+            return;
     }
-    return true;
 }
 
 /* --- what they stand in --- */
@@ -188,18 +205,18 @@ static bool expand(struct spf_evaluation *evaluation, struct buffer *out, struct
 /* Whole labels are cut, from the left. */
 static const char *shorten(const char *name)
 {
-    while (name != NULL && strlen(name) > SPF_DOMAIN_NAME) {
-        name = strchr(name, '.');
-        name = name != NULL ? name + 1 : NULL;
-    }
-    return name != NULL ? name : "";
+    size_t length = strlen(name);
+    if (length <= SPF_DOMAIN_NAME)
+        return name;
+    const char *dot = strchr(name + length - SPF_DOMAIN_NAME - 1, '.');
+    return dot != NULL ? dot + 1 : "";
 }
 
 const char *spf_expand_domain(struct spf_evaluation *evaluation, struct spf_text spec,
                               const char *domain)
 {
     struct buffer out = {0};
-    expand(evaluation, &out, spec, SPF_IN_RECORD, domain, SIZE_MAX);
+    expand(evaluation, &out, spec, SPF_IN_RECORD, domain);
     if (out.length > 0 && out.data[out.length - 1] == '.')
         out.data[--out.length] = '\0';
     const char *name = postern_strdup(evaluation->arena, shorten(out.length > 0 ? out.data : ""));
@@ -213,13 +230,11 @@ const char *spf_expand_explanation(struct spf_evaluation *evaluation, struct spf
     struct buffer out = {0};
     if (!spf_macro_is_valid(text, SPF_IN_EXPLANATION))
         return "";
-    expand(evaluation, &out, text, SPF_IN_EXPLANATION, domain, EXPLANATION);
+    expand(evaluation, &out, text, SPF_IN_EXPLANATION, domain);
     char *explanation =
         postern_strndup(evaluation->question->arena, out.data != NULL ? out.data : "",
                         out.length < EXPLANATION ? out.length : EXPLANATION);
     buffer_free(&out);
-    for (char *c = explanation; *c != '\0'; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
+    spf_make_printable(explanation);
     return explanation;
 }

@@ -46,6 +46,10 @@ bool spf_fetch(struct spf_evaluation *evaluation, const char *domain, struct spf
     arena_free(answers);
 
     struct postern_error error;
+    evaluation->texts += text.length;
+    if (evaluation->texts > SPF_TEXTS)
+        return spf_fault(evaluation, POSTERN_SPF_PERMERROR, "the records take more than %zu bytes",
+                         SPF_TEXTS);
     if (count > 1)
         return spf_fault(evaluation, POSTERN_SPF_PERMERROR, "%s has %zu SPF records", domain,
                          count);

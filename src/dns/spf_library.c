@@ -10,6 +10,7 @@
  * 7208, 4.6.4 and 5.5).
  */
 #include "dns/spf_evaluation.h"
+#include "util/arena.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -69,40 +70,39 @@ static void add_name(SPF_dns_rr_t *records, const char *name)
     memcpy(record_add(records, size), name, size); /* all its members begin at 0 */
 }
 
-static void add_addresses(const struct spf_library *library,
-                          const struct spf_evaluation *evaluation, SPF_dns_rr_t *records,
-                          const struct postern_dns_answer *answer)
+/* Of a name of the client's, the client's own address is all that matters. */
+static void look_up_validated(struct spf_evaluation *evaluation, const char *name,
+                              SPF_dns_rr_t *records)
 {
-    for (size_t i = 0; i < answer->count; i++)
-        add_address(records,
-                    library->any_address ? &evaluation->question->client : &answer->records[i].ip);
+    if (spf_reverse_is_validated(evaluation, name))
+        add_address(records, &evaluation->question->client);
 }
 
 static void look_up_addresses(const struct spf_library *library, struct spf_evaluation *evaluation,
                               enum postern_dns_type type, const char *name, SPF_dns_rr_t *records)
 {
-    if (library->matching == SPF_PTR) {
-        add_addresses(library, evaluation, records, spf_reverse_addresses(evaluation, name));
-        return;
-    }
+    struct postern_arena *arena = arena_new();
     struct postern_dns_answer answer;
     spf_ask(evaluation, library->matching == SPF_MX ? SPF_FOR_HOST : SPF_FOR_TERM, type, name,
-            evaluation->arena, &answer);
-    add_addresses(library, evaluation, records, &answer);
+            arena, &answer);
+    for (size_t i = 0; i < answer.count; i++)
+        add_address(records,
+                    library->any_address ? &evaluation->question->client : &answer.records[i].ip);
+    arena_free(arena);
 }
 
 static void look_up_hosts(struct spf_evaluation *evaluation, const char *name,
                           SPF_dns_rr_t *records)
 {
+    struct postern_arena *arena = arena_new();
     struct postern_dns_answer answer;
-    spf_ask(evaluation, SPF_FOR_TERM, POSTERN_DNS_MX, name, evaluation->arena, &answer);
-    if (answer.count > SPF_NAMES) {
+    spf_ask(evaluation, SPF_FOR_TERM, POSTERN_DNS_MX, name, arena, &answer);
+    if (answer.count > SPF_NAMES)
         spf_fault(evaluation, POSTERN_SPF_PERMERROR, "%s has more than %d MX hosts", name,
                   SPF_NAMES);
-        return;
-    }
-    for (size_t i = 0; i < answer.count; i++)
+    for (size_t i = 0; i < answer.count && i < SPF_NAMES; i++)
         add_name(records, answer.records[i].name);
+    arena_free(arena);
 }
 
 static void look_up_names(struct spf_evaluation *evaluation, SPF_dns_rr_t *records)
@@ -123,6 +123,8 @@ static SPF_dns_rr_t *look_up(SPF_dns_server_t *resolver, const char *name, ns_ty
         look_up_hosts(evaluation, name, records);
     else if (type == ns_t_ptr)
         look_up_names(evaluation, records);
+    else if (evaluation->library->matching == SPF_PTR)
+        look_up_validated(evaluation, name, records);
     else if (type == ns_t_a)
         look_up_addresses(evaluation->library, evaluation, POSTERN_DNS_A, name, records);
     else if (type == ns_t_aaaa)

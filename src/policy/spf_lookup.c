@@ -29,7 +29,7 @@ const struct postern_spf *postern_spf_check(struct postern_request *req)
     gethostname(host, sizeof host - 1);
     struct spf_question question = {
         .client = req->client,
-        .sender = req->sender_domain[0] != '\0' ? req->sender : "",
+        .sender = req->sender, /* even where it is no address: that must not lead past SPF */
         .helo = req->helo_name,
         .host = host,
         .lookup = dns_query,

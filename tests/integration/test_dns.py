@@ -250,6 +250,12 @@ def test_server_without_edns_is_asked_without_it(resolver):
         "found", "no_data", "no_data"]
 
 
+def test_server_that_refuses_edns_late_is_not_asked_for_ever(own_server, own_resolver):
+    own_server.set("late.example", silent_times=1, silent_after=2, rcode="FORMERR")
+    assert own_resolver.status("A", "late.example") == "failed"
+    assert own_server.count() == 3
+
+
 # --- servers ---
 
 def test_next_server_is_asked_where_one_is_silent_and_first_from_then_on(build, own_server):
@@ -377,6 +383,16 @@ def test_remembered_answers_are_bounded(own_server, build):
 
 
 # --- together ---
+
+def test_tcp_that_fails_takes_no_other_question_with_it(own_server, own_resolver):
+    own_server.set("no-tcp.example", TXT=["x" * 2000], tcp=False)
+    own_server.set("*.slow.example", A=["192.0.2.1"], delay=0.5)
+    slow = [own_resolver.send("A", f"{i}.slow.example") for i in range(10)]
+    wait_for(lambda: own_server.count() == 10, "all queries")
+    assert own_resolver.status("TXT", "no-tcp.example") == "failed"
+    assert [own_resolver.wait(number)["status"] for number in slow] == ["found"] * 10
+
+
 
 def test_slow_question_delays_no_other(own_server, own_resolver):
     own_server.set("silent.example", silent=True)

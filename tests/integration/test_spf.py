@@ -1,5 +1,6 @@
 """behaviour of the plugin spf, of greylisting's bypass and of `posternctl spf check`, on the wire."""
 import json
+import select
 import socket
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from harness.dns import DnsServer
 from harness.load import at_once
-from harness.policy import rcpt
+from harness.policy import encode, rcpt
 
 HOST = socket.gethostname()
 DEFERRED = "451 4.7.1 Intentional policy rejection, please try again later"
@@ -108,6 +109,13 @@ def test_options_say_what_is_answered(spf_with, option, value, domain, reply):
     assert spf_with(**{option: value}).ask(of(f"{domain}.example")).startswith(reply)
 
 
+def test_reply_quotes_no_bytes_of_a_record_that_are_not_printable(spf_with, dns):
+    dns.set("binary.example", TXT=["v=spf1 \xff\x1b[31m\0 -all"])
+    assert spf_with(on_permerror="reject").ask(of("binary.example")) == (
+        '550 5.7.24 SPF check of MAIL FROM could not be done: binary.example: "??[31m": '
+        'there is no such mechanism')
+
+
 def test_temperror_can_not_be_rejected(postern, dns):
     daemon = postern(plugins=["spf"], options={"spf": {"on_temperror": "reject"}},
                      start=False, init=False)
@@ -138,6 +146,13 @@ def test_skipped_domains_are_not_checked(spf_with, dns):
     assert daemon.ask(rcpt(sender="", helo_name="fail.example")) == "DUNNO"
     assert dns.count() == 0
     assert daemon.ask(of("sub.fail.example")) != "DUNNO"
+
+
+@pytest.mark.parametrize("local", ["", "a b", '"', "a..b", "a@b"])
+def test_local_part_that_is_none_does_not_lead_past_the_domains_record(spf_with, local):
+    daemon = spf_with(skip_domains=["helo.example"])
+    assert daemon.ask(rcpt(sender=f"{local}@fail.example", helo_name="helo.example")).startswith(
+        "550 5.7.23 SPF check of MAIL FROM failed: fail.example ")
 
 
 # --- headers ---
@@ -182,6 +197,8 @@ def test_a_message_gets_one_header(daemon):
     {"sender": "", "helo_name": 'x) spf=pass "y\\'},
     {"sender": "", "helo_name": "x\ty\r"},
     {"sender": "", "helo_name": "x" * 2000},
+    {"sender": '"' + '\\"' * 500 + '"@' + f"{4 * ('x' * 60 + '.')}example",
+     "helo_name": '"' * 2000, "client_address": "2001:db8:1111:1111:1111:1111:1111:1111"},
 ])
 def test_headers_hold_nothing_that_the_client_could_make_them_say(spf_with, kind, attributes):
     line = header(spf_with(header=kind).ask(rcpt(**attributes)))
@@ -255,6 +272,35 @@ def test_a_slow_record_costs_its_own_request_alone(postern, dns):
     finally:
         for client in slow:
             client.close()
+
+
+def resident_megabytes(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def test_answers_are_not_kept_while_an_evaluation_waits(postern, build, dns):
+    dns.update({
+        "hungry.example": {"TXT": ["v=spf1" + 9 * " mx:large.example" + " include:silent.example"]},
+        "large.example": {"MX": [[10, f"h{i}.large.example"] for i in range(10)], "ttl": 3600},
+        "*.large.example": {"A": [f"10.0.{i // 250}.{i % 250 + 1}" for i in range(1800)],
+                            "ttl": 3600}})
+    daemon = postern(plugins=["spf"], workers=1, sections={"dns": dns.section("50s")},
+                     spf_timeout="5s", request_timeout="60s")
+    daemon.ask(of("hungry.example"))
+    pid, = daemon.workers()
+    before = most = resident_megabytes(pid)
+    clients = [daemon.policy() for _ in range(20)]
+    for client in clients:
+        client.send(encode(of("hungry.example")))
+    while not select.select([client.socket for client in clients], [], [], 0.02)[0]:
+        most = max(most, resident_megabytes(pid))
+    for client in clients:
+        assert " temperror " in client.read_action()
+        client.close()
+    if "asan" not in str(build):
+        assert most - before < 40, f"{most - before:.0f} MB"
 
 
 # --- greylisting ---

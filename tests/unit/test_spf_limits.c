@@ -193,6 +193,45 @@ static void s4_6_4_names_of_the_client_are_not_asked_for_after_the_time_limit(vo
     assert_int_equal(asked_count, 2);
 }
 
+static char *repeat(const char *text, size_t count)
+{
+    size_t length = strlen(text);
+    char *all = postern_alloc(zone_arena, length * count + 1);
+    for (size_t i = 0; i < count; i++)
+        memcpy(all + i * length, text, length);
+    return all;
+}
+
+static const char *wide_record(const char *end)
+{
+    return postern_printf(zone_arena, "v=spf1%s %s", repeat(" ip4:203.0.113.1", 3750), end);
+}
+
+static void records_of_more_than_100_kilobytes_are_permerror(void **state)
+{
+    (void)state;
+    const struct zone_record records[] = {
+        TXT("wide.test", wide_record("+all")), TXT("short.test", "v=spf1 +all"), {0}};
+    zone = records;
+    assert_record(wide_record("include:short.test -all"), PASS);
+    assert_record(wide_record("include:wide.test -all"), PERMERROR);
+}
+
+/* Seconds would pass if each of the 480000 bytes of a name were looked at for each of its labels.
+ */
+static void macros_of_any_length_are_expanded_in_no_time(void **state)
+{
+    (void)state;
+    const char *sender = postern_printf(zone_arena, "%sa@example.com", repeat("a.", 990));
+    const char *term = postern_printf(zone_arena, " exists:%s.test", repeat("%{s}", 240));
+    own_record = postern_printf(zone_arena, "v=spf1%s +all", repeat(term, 10));
+    zone_deadline = fiber_now() + 1;
+    ask("192.0.2.1", sender);
+    assert_result(spf.result, PERMERROR);
+    assert_int_equal(asked_count, 1 + 3);
+    assert_in_range(strlen(asked[1]), strlen("A ") + 250, strlen("A ") + 253);
+}
+
 static void a_record_that_includes_itself_is_permerror(void **state)
 {
     (void)state;
@@ -290,6 +329,42 @@ static void evaluate_one(void *arg)
     finished++;
 }
 
+static void evaluate_in_fiber(void *sender)
+{
+    struct postern_spf mine;
+    struct spf_question question = {.sender = sender,
+                                    .helo = "",
+                                    .host = "",
+                                    .lookup = zone_lookup,
+                                    .deadline = NEVER,
+                                    .arena = zone_arena};
+    assert_true(postern_ip_parse("192.0.2.1", &question.client));
+    spf_evaluate(&question, &mine);
+    assert_int_equal(mine.result, PASS);
+}
+
+static void evaluations_take_turns_where_no_lookup_waits(void **state)
+{
+    (void)state;
+    const struct zone_record records[] = {TXT("one.test", "v=spf1 mx:one.test +all"),
+                                          MX("one.test", "one.test"),
+                                          A("one.test", "203.0.113.1"),
+                                          TXT("two.test", "v=spf1 mx:two.test +all"),
+                                          MX("two.test", "two.test"),
+                                          A("two.test", "203.0.113.1"),
+                                          {0}};
+    zone = records;
+    asked_count = 0;
+    fiber_runtime_start();
+    assert_true(fiber_spawn(evaluate_in_fiber, "a@one.test"));
+    assert_true(fiber_spawn(evaluate_in_fiber, "a@two.test"));
+    fiber_runtime_run();
+    fiber_runtime_end();
+    assert_int_equal(asked_count, 6);
+    for (size_t i = 0; i < asked_count; i++)
+        assert_non_null(strstr(asked[i], i % 2 == 0 ? "one" : "two"));
+}
+
 static void evaluations_in_many_fibers_do_not_disturb_each_other(void **state)
 {
     (void)state;
@@ -384,10 +459,13 @@ int main(void)
         zone_test(s4_6_4_any_number_of_addresses_is_allowed),
         zone_test(s4_6_4_an_evaluation_that_takes_too_long_is_temperror),
         zone_test(s4_6_4_names_of_the_client_are_not_asked_for_after_the_time_limit),
+        zone_test(records_of_more_than_100_kilobytes_are_permerror),
+        zone_test(macros_of_any_length_are_expanded_in_no_time),
         zone_test(a_record_that_includes_itself_is_permerror),
         zone_test(a_chain_of_40_records_is_permerror_after_10),
         zone_test(a_record_of_500_includes_is_permerror_after_10),
         zone_test(no_evaluation_sends_more_queries_than_the_limits_allow),
+        zone_test(evaluations_take_turns_where_no_lookup_waits),
         zone_test(evaluations_in_many_fibers_do_not_disturb_each_other),
         zone_test(nothing_that_a_record_says_breaks_anything),
     };

@@ -18,7 +18,8 @@ a name does besides, in lower case:
     delay: seconds            each answer comes that late
     silent: true              it never answers
     silent_times: n           it does not answer the first n queries
-    rcode: "SERVFAIL"         or any other of RCODES, with no records
+    silent_after: n           it answers none but the first n queries
+    rcode: "SERVFAIL"         or any other of RCODES, with no records; FORMERR with an OPT record
     truncated: true           an answer by UDP is empty, with the TC bit; all by TCP
     tcp: false                connections that ask for it are closed without an answer
     other_id: true            the answer has another transaction id
@@ -203,7 +204,8 @@ def answer(zones, query, content, by_udp):
         counts = content.get("counts", [1, 0, 0])
         return identity + header(query, 0, counts) + question + bytes.fromhex(content["raw"])
     rcode, records, authority = answer_sections(zones, query, content)
-    extra = [opt_record(query)] if query.edns and rcode != RCODES["FORMERR"] else []
+    knows_edns = rcode != RCODES["FORMERR"] or "rcode" in content
+    extra = [opt_record(query)] if query.edns and knows_edns else []
     counts = (len(records), len(authority), len(extra))
     whole = identity + header(query, rcode, counts) + question + b"".join(
         records + authority + extra)
@@ -377,6 +379,8 @@ class DnsServer:
             times = self._note(query, source, by_udp)
             content = self.zones.find(query.name) or {}
             if content.get("silent") or times <= content.get("silent_times", 0):
+                return
+            if times > content.get("silent_after", times):
                 return
             if not by_udp and not content.get("tcp", True):
                 close()
