@@ -292,6 +292,24 @@ def test_connections_of_all_services_count_for_max_connections(postern):
             assert late.read_answer().status == late.FOUND
 
 
+def test_full_worker_takes_no_connection_of_any_service(postern):
+    daemon = start(postern, workers=1, max_connections=3)
+    clients = [connect(daemon, "tcp_table") for _ in range(3)]
+    for client in clients:
+        assert client.request(SENDER).status == "200"
+    late = [connect(daemon, *where) for where in PORTS[1:]]
+    for client in late:
+        client.send(client.encode("nobody"))
+    for _ in range(50):
+        assert clients[0].request(SENDER).status == "200"
+    assert daemon.metrics().sum("postern_connections") == 3
+    for client in clients:
+        client.close()
+    for client in late:
+        assert client.read_answer().status == client.NOT_FOUND
+        client.close()
+
+
 # --- limits ---
 
 def test_put_is_refused_and_the_connection_goes_on(daemon):
@@ -475,6 +493,19 @@ def test_idle_connections_survive_a_reload(postern):
     clients = [connect(daemon, *where) for where in PORTS for _ in range(5)]
     for client in clients:
         client.request(SENDER)
+    daemon.reload()
+    for client in clients:
+        assert client.request("nobody").status == client.NOT_FOUND
+        client.close()
+
+
+def test_reload_that_lowers_max_connections_leaves_no_client_without_an_answer(postern):
+    daemon = start(postern, workers=1, max_connections=6)
+    clients = [connect(daemon, *where) for where in PORTS for _ in range(2)]
+    for client in clients:
+        client.request(SENDER)
+    daemon.settings["max_connections"] = 2
+    daemon.write_config()
     daemon.reload()
     for client in clients:
         assert client.request("nobody").status == client.NOT_FOUND
