@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from harness.dns import DnsServer
 from harness.mariadb import MariaDB
 from harness.migrated import OWN_TABLES, TABLES, ServerDatabase
 from harness.policy import rcpt
@@ -246,6 +247,19 @@ def test_rows_that_were_merged_or_removed_are_backed_up(site, iredapd):
     for name in backups:
         table = name.removeprefix("postern_backup_")
         assert set(iredapd.query(f"SELECT {TABLES[table]} FROM {name}")) <= set(before[table])
+
+
+def test_whitelisted_domains_are_refreshed_on_migrated_tables(site, iredapd):
+    record = "v=spf1 ip4:203.0.113.0/24 ip4:198.51.100.7 -all"
+    with DnsServer({"partner.example": {"TXT": [record]}}) as dns:
+        daemon = site(iredapd, sections={"dns": dns.section("1s")})
+        migrate(daemon)
+        before = iredapd.rows("greylisting_whitelist_domain_spf")
+        done = daemon.ctl("greylist", "domain", "refresh")
+        assert done.returncode == DONE, done.stderr
+    after = iredapd.rows("greylisting_whitelist_domain_spf")
+    assert after[:1] == before and [row[1:] for row in after[1:]] == [
+        ("@.", "198.51.100.7", "AUTO-UPDATE: partner.example")]
 
 
 def test_daemon_greylists_on_migrated_tables(site, iredapd):
