@@ -367,7 +367,7 @@ static void the_sample_works_as_it_is(void **state)
         fail_msg("%s", errors);
     struct config *defaults = load_good("");
     expect_same_values(config, defaults);
-    assert_int_equal(config->plugins_length, 3);
+    assert_int_equal(config->plugins_length, 6);
     config_free(config);
     config_free(defaults);
 }
