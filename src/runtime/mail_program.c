@@ -149,8 +149,9 @@ static const char *advice(void)
 {
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         return "";
-    return "; it may not gain privileges here (NoNewPrivileges of the service), which the one of "
-           "Postfix needs: set smtp_url instead";
+    return "; it may not gain privileges here (NoNewPrivileges of the service): Postfix's needs "
+           "the "
+           "user to be in the group postdrop; or set smtp_url";
 }
 
 static bool program_judge(const struct program *program, int status, bool late,
