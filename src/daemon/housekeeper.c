@@ -51,19 +51,25 @@ struct cleanup {
     "init_time + period < ?1"                                                                      \
     " AND (last_notify_time >= 0 OR init_time + period < ?1 - 86400)"
 
+/* PostgreSQL would also delete a row that has been written anew since it was chosen: it locks. */
 static const struct cleanup cleanups[] = {
     {"expired greylisting_tracking",
-     {.sql = "DELETE FROM greylisting_tracking WHERE id IN"
-             " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?)",
+     {.sqlite = "DELETE FROM greylisting_tracking WHERE id IN"
+                " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?)",
+      .pgsql = "DELETE FROM greylisting_tracking WHERE id = ANY (ARRAY"
+               " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"
+               "  FOR UPDATE SKIP LOCKED))",
       .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"}},
     {"expired senderscore_cache",
-     {.sql = "DELETE FROM senderscore_cache WHERE client_address IN"
-             " (SELECT client_address FROM senderscore_cache WHERE time < ?"
-             "  AND time <> 2147483647 LIMIT ?)",
+     {.sqlite = "DELETE FROM senderscore_cache WHERE client_address IN"
+                " (SELECT client_address FROM senderscore_cache WHERE time < ?"
+                "  AND time <> 2147483647 LIMIT ?)",
+      .pgsql = "DELETE FROM senderscore_cache WHERE client_address = ANY (ARRAY"
+               " (SELECT client_address FROM senderscore_cache WHERE time < ?"
+               "  AND time <> 2147483647 LIMIT ? FOR UPDATE SKIP LOCKED))",
       .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
      "senderscore",
      "cache"},
-    /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
     {"expired throttle_tracking",
      {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
                 " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2)",
