@@ -9,6 +9,7 @@
 
 #define RETRY_TRIPLETS  1024
 #define PASSED_TRIPLETS 64
+#define COUNTED_USERS   1024
 
 /* An id is a sum of the seed's hash, the source's number, the kind and a counter. */
 #define SOURCE_SHIFT 36
@@ -44,6 +45,13 @@ static const struct kind kinds[REQUEST_KINDS] = {
     [REQUEST_EOM] = {"eom", "END-OF-MESSAGE of an authenticated user", "END-OF-MESSAGE",
                      "198.51.100.7", "pc.example.com", "user{u}@example.com",
                      "friend{u}@away.example", "user{u}@example.com", "24680", "1", 0},
+    [REQUEST_COUNTED] = {"counted",
+                         "END-OF-MESSAGE from one of 1024 outside senders to a mailbox of its own",
+                         "END-OF-MESSAGE", "198.51.100.7", "mail.sender.example",
+                         "s{i}@d{d}.example", "r{i}@example.com", "", "24680", "1", COUNTED_USERS},
+    [REQUEST_SLOW_SPF] = {"slow-spf", "RCPT with a new sender below slow.example each time", "RCPT",
+                          "{c}", "mail.d{d}.example", "n@{i}.slow.example", "user{u}@example.com",
+                          "", "0", "0", 0},
 };
 
 static const char hole_letters[] = {

@@ -19,6 +19,8 @@ enum request_kind {
     REQUEST_PASSED,
     REQUEST_NULL_SENDER,
     REQUEST_EOM,
+    REQUEST_COUNTED,
+    REQUEST_SLOW_SPF,
     REQUEST_KINDS
 };
 

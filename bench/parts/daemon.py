@@ -28,14 +28,14 @@ plugins = {{{plugins}}}
 
 
 class Postern:
-    def __init__(self, address, master):
-        self.address, self.master = address, master
+    def __init__(self, address, master, workers):
+        self.address, self.master, self.worker_count = address, master, workers
 
     def workers(self):
         return worker_pids(self.master)
 
     def is_up(self):
-        return len(self.workers()) == WORKERS and answers(self.address)
+        return len(self.workers()) == self.worker_count and answers(self.address)
 
     def resident_kb(self):
         return [resident_kb(pid) for pid in self.workers()]
@@ -55,13 +55,13 @@ def section_text(section):
                     for key, value in section.items())
 
 
-def write_config(build, folder, listen, section, plugins=PLUGINS, log="stderr", extra=""):
+def write_config(build, folder, listen, section, workers, plugins=PLUGINS, log="stderr", extra=""):
     """extra: more settings."""
     user, group = daemon_account()
     if os.geteuid() == 0:
         shutil.chown(folder, user, group)
     path = folder / "postern.conf"
-    path.write_text(CONFIG.format(user=user, group=group, workers=WORKERS, listen=listen,
+    path.write_text(CONFIG.format(user=user, group=group, workers=workers, listen=listen,
                                   folder=folder, build=build, database=section_text(section),
                                   plugins=", ".join(f'"{name}"' for name in plugins),
                                   metrics_port=free_port(), log=log, extra=extra))
@@ -76,16 +76,16 @@ def control(build, config, *command):
 
 
 @contextlib.contextmanager
-def posternd(build, folder, section, **settings):
+def posternd(build, folder, section, workers=WORKERS, **settings):
     """On the database that the section describes, with its tables made; settings: write_config's."""
     address = f"127.0.0.1:{free_port()}"
-    config = write_config(build, folder, address, section, **settings)
+    config = write_config(build, folder, address, section, workers, **settings)
     control(build, config, "db", "init")
     output = folder / "posternd.log"
     with open(output, "w", encoding="utf-8") as stderr, \
             running([program(build, "src/posternd"), "-f", "-c", config],
                     stdout=stderr, stderr=stderr) as process:
-        postern = Postern(address, process.pid)
+        postern = Postern(address, process.pid, workers)
         wait_for(postern.is_up, process, "posternd", output)
         yield postern
 

@@ -1,14 +1,18 @@
 """The figures: what is measured, and the rows that it makes."""
 import contextlib
 import functools
+import sqlite3
 
+from . import throttle
 from .build import SOURCE, measured, program
-from .daemon import WORKERS, posternd, posternd_on_sqlite
+from .daemon import DATABASE, WORKERS, posternd, posternd_on_sqlite
 from .lists import default_chain
 from .load import IDLE_CONNECTIONS, idle_connections, load, measure_rounds
 from .process import answers, free_port, give_each_a_core, running, wait_for
-from .report import fiber_rows, floor_latency_rows, load_rows, memory_rows, srs_rows
+from .report import (fiber_rows, floor_latency_rows, load_rows, memory_rows, shared_rows,
+                     srs_rows)
 from .servers import mariadb, postgresql
+from .slow_spf import measure_slow_spf
 from .srs import measure_lookups, postern_srs, postsrsd
 
 SCHEMA = SOURCE / "sql/sqlite/iredapd/001_tables.sql"
@@ -114,6 +118,32 @@ def measure_server(started, name, plan):
     return results, rows + floor_latency_rows(f"{name} floor", results)
 
 
+def measure_throttle(plan, postern, name, measure_floor):
+    results = measure_rounds(
+        {"floor": measure_floor,
+         "postern": lambda: plan.load(postern.address, throttle.OWN, "dunno"),
+         "shared": lambda: plan.load(postern.address, throttle.SHARED, "dunno")}, plan.rounds)
+    title = f"two counters ({name})"
+    return results, load_rows(title, f"{name} floor", results, 0.4) + shared_rows(title, results)
+
+
+def measure_throttle_sqlite(plan):
+    with posternd_on_sqlite(plan.build, plan.folder, throttle.PLUGINS) as postern:
+        with contextlib.closing(sqlite3.connect(plan.folder / DATABASE)) as database, database:
+            database.execute(throttle.SETTINGS)
+        give_each_a_core(postern.workers())
+        return measure_throttle(plan, postern, "SQLite", lambda: measure_floor_sqlite(plan))
+
+
+def measure_throttle_server(started, name, plan):
+    with started(plan.build) as server, \
+            posternd(plan.build, plan.folder, server.section(plan.pool_size),
+                     plugins=throttle.PLUGINS) as postern:
+        server.execute(throttle.SETTINGS)
+        return measure_throttle(plan, postern, name,
+                                lambda: server.measure_floor(plan.seconds))
+
+
 # By the name that --only takes, each a function of a Plan that returns results and rows.
 FIGURES = {
     "dunno": measure_dunno,
@@ -121,7 +151,11 @@ FIGURES = {
     "lists": measure_lists,
     "pgsql": functools.partial(measure_server, postgresql, "PostgreSQL"),
     "mysql": functools.partial(measure_server, mariadb, "MariaDB"),
+    "throttle-sqlite": measure_throttle_sqlite,
+    "throttle-pgsql": functools.partial(measure_throttle_server, postgresql, "PostgreSQL"),
+    "throttle-mysql": functools.partial(measure_throttle_server, mariadb, "MariaDB"),
     "srs": measure_srs,
+    "slow-spf": measure_slow_spf,
     "memory": measure_memory,
     "fiber": measure_fibers,
 }

@@ -12,9 +12,9 @@ WARMUP_SECONDS = 0.5
 IDLE_CONNECTIONS = 1000
 
 
-def load(build, address, mix, seconds, expected):
+def load(build, address, mix, seconds, expected, connections=CONNECTIONS):
     """One run of postern-load, which must get the expected action and no other."""
-    result = measured([program(build, "bench/postern-load"), "-a", address, "-c", str(CONNECTIONS),
+    result = measured([program(build, "bench/postern-load"), "-a", address, "-c", str(connections),
                        "-d", str(seconds), "--warmup", str(WARMUP_SECONDS), "-m", mix, "--json"])
     if set(result["actions"]) != {expected}:
         raise BenchError(f"-m {mix} should be answered {expected}, got {result['actions']}")

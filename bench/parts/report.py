@@ -39,6 +39,12 @@ def load_rows(name, floor_name, results, share, tail_goal=None):
     ]
 
 
+def shared_rows(name, results):
+    """The same where one counter is everybody's, which the messages take in turn."""
+    return [row(f"{name}, one shared", rate(results["shared"]), "/s"),
+            row(f"{name}, one shared: p99", quantile(results["shared"], "p99"), "us")]
+
+
 def floor_latency_rows(floor_name, results):
     floor = results["floor"]
     return [row(f"{floor_name}: p50", quantile(floor, "p50"), "us"),

@@ -28,9 +28,12 @@ class Server:
     def section(self, pool_size):
         return {**self.fixture.section(DATABASE), "host": self.host, "pool_size": pool_size}
 
+    def execute(self, sql):
+        self.fixture.execute(sql, database=DATABASE)
+
     def empty(self):
         """So that the floor and Postern, in each round, find the same table."""
-        self.fixture.execute("TRUNCATE TABLE greylisting_tracking", database=DATABASE)
+        self.execute("TRUNCATE TABLE greylisting_tracking")
 
     def measure_floor(self, seconds):
         self.empty()

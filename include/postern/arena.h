@@ -16,6 +16,8 @@ struct postern_arena;
 void *postern_alloc(struct postern_arena *arena, size_t size);
 char *postern_strdup(struct postern_arena *arena, const char *text);
 char *postern_strndup(struct postern_arena *arena, const char *text, size_t length); /* all bytes */
+/* The text, or as much of it as `length` bytes hold, cut between UTF-8 characters. */
+const char *postern_shorten(struct postern_arena *arena, const char *text, size_t length);
 char *postern_lower(struct postern_arena *arena, const char *text); /* ASCII lower-case copy */
 char *postern_printf(struct postern_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

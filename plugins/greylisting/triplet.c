@@ -1,5 +1,13 @@
 #include "greylisting.h"
 
+#define COLUMN_LENGTH 255 /* of the table */
+
+/* What is longer, which only a sender that means harm has, is not to fail. */
+static const char *column_of(struct postern_request *req, const char *text)
+{
+    return postern_shorten(req->arena, text, COLUMN_LENGTH);
+}
+
 struct triplet triplet_of(struct postern_request *req, const struct options *options)
 {
     int64_t prefix =
@@ -7,10 +15,10 @@ struct triplet triplet_of(struct postern_request *req, const struct options *opt
     struct postern_network network = postern_network_of(&req->client, (unsigned)prefix);
     char *client = postern_alloc(req->arena, POSTERN_IP_TEXT);
     return (struct triplet){
-        .sender = req->sender_without_ext,
-        .recipient = req->recipient_without_ext,
-        .sender_domain = req->sender_domain,
-        .recipient_domain = req->recipient_domain,
+        .sender = column_of(req, req->sender_without_ext),
+        .recipient = column_of(req, req->recipient_without_ext),
+        .sender_domain = column_of(req, req->sender_domain),
+        .recipient_domain = column_of(req, req->recipient_domain),
         .client = postern_ip_text(&network.address, client),
     };
 }

@@ -19,92 +19,82 @@
  * ?1 "tid key"  ?2 tid  ?3 key  ?4 messages to add  ?5 most messages, and  ?6 bytes, that may be
  * there before  ?7 the start of a window that is over by now  ?8 period
  * ?9 now  ?10 bytes to add  ?11 how many counters
- *
- * A counter without a message has not begun its window.
  */
 #define WANTED                                                                                     \
     "WITH wanted (tid, account, messages, room_messages, room_size, expired, period) AS"           \
     " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT),"     \
-    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT))}),"
+    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT))}),"                            \
+    " held AS MATERIALIZED"                                                                        \
+    " (SELECT t.id, wanted.messages, wanted.period, t.init_time <= wanted.expired AS is_over"
 
-#define JOINED(t)                                                                                  \
-    " FROM throttle_tracking AS " t " JOIN wanted"                                                 \
-    " ON " t ".tid = wanted.tid AND " t ".account = wanted.account"
+#define IS_WANTED "t.tid = wanted.tid AND t.account = wanted.account"
 
-#define HELD                                                                                       \
-    " held AS MATERIALIZED (SELECT t.id, wanted.messages, wanted.period,"                          \
-    "   t.init_time <= wanted.expired OR t.cur_msgs = 0 AS is_new,"                                \
-    "   t.init_time <= wanted.expired"                                                             \
-    "   OR (t.cur_msgs <= wanted.room_messages AND t.cur_quota <= wanted.room_size) AS "           \
-    "fits" JOINED("t")
+#define FITS                                                                                       \
+    "(t.init_time <= wanted.expired"                                                               \
+    " OR (t.cur_msgs <= wanted.room_messages AND t.cur_quota <= wanted.room_size))"
 
-/* A plain look first, because a lock is a write: then a refusal is none. */
-#define LOCKED                                                                                     \
-    " WHERE NOT EXISTS (SELECT 1" JOINED(                                                          \
-        "seen") "   WHERE seen.init_time > wanted.expired AND"                                     \
-                "   (seen.cur_msgs > wanted.room_messages OR seen.cur_quota > wanted.room_size))"  \
-                " ORDER BY t.tid, t.account FOR UPDATE OF t"
-
-#define ADD                                                                                        \
+#define ADD_TO_HELD                                                                                \
     " UPDATE throttle_tracking SET"                                                                \
-    " cur_msgs = CASE WHEN held.is_new THEN 0 ELSE throttle_tracking.cur_msgs END + "              \
-    "held.messages,"                                                                               \
-    " cur_quota = CASE WHEN held.is_new THEN 0 ELSE throttle_tracking.cur_quota END + ?10,"        \
-    " init_time = CASE WHEN held.is_new THEN ?9 ELSE throttle_tracking.init_time END,"             \
+    " cur_msgs = CASE WHEN is_over THEN 0 ELSE cur_msgs END + held.messages,"                      \
+    " cur_quota = CASE WHEN is_over THEN 0 ELSE cur_quota END + ?10,"                              \
+    " init_time = CASE WHEN is_over THEN ?9 ELSE init_time END,"                                   \
     " period = held.period, last_time = ?9"                                                        \
     " FROM held WHERE throttle_tracking.id = held.id"                                              \
-    " AND NOT EXISTS (SELECT 1 FROM held WHERE NOT fits)"                                          \
     " AND (SELECT COUNT(DISTINCT id) FROM held) = ?11"
+
+#define ADD_SQLITE                                                                                 \
+    WANTED " FROM wanted JOIN throttle_tracking AS t ON " IS_WANTED " WHERE " FITS ")" ADD_TO_HELD
+
+/*
+ * The rows are locked one by one in the order of the list, and found by their index even by a plan
+ * that was made when the table was empty. Of one that it had to wait for, PostgreSQL looks at the
+ * new values again.
+ */
+#define ADD_PGSQL                                                                                  \
+    WANTED " FROM wanted CROSS JOIN LATERAL (SELECT id, init_time FROM throttle_tracking AS t"     \
+           " WHERE " IS_WANTED " AND " FITS " FOR UPDATE) AS t)" ADD_TO_HELD
 
 /*
  * MySQL finds a value by the place of "tid key" in its list, so that columns are compared with
  * values only, and indexes are used whatever collation a table has. The locking subquery runs
- * once, and reads rows as they are, not as they were when the statement began. Assignments see
- * the earlier ones, so what a window's start depends on comes before it, and it is
- * known then by the number of messages.
+ * once, and reads rows as they are, not as they were when the statement began; its sum keeps it
+ * apart from the update. Assignments see the earlier ones, or do not: init_time is the last.
  */
-#define PLACE        "FIELD(CONCAT(tid, ' ', account), {?1})"
-#define OF_PLACE(n)  "CAST(ELT(" PLACE ", {?" n "}) AS SIGNED)"
-#define ROWS         "tid IN ({?2}) AND account IN ({?3})"
-#define IS_NEW_MYSQL "(init_time <= " OF_PLACE("7") " OR cur_msgs = 0)"
+#define PLACE         "FIELD(CONCAT(tid, ' ', account), {?1})"
+#define MESSAGES      "CAST(ELT(" PLACE ", {?4}) AS SIGNED)"
+#define ROOM_MESSAGES "CAST(ELT(" PLACE ", {?5}) AS SIGNED)"
+#define ROOM_SIZE     "CAST(ELT(" PLACE ", {?6}) AS SIGNED)"
+#define IS_OVER       "init_time <= CAST(ELT(" PLACE ", {?7}) AS SIGNED)"
+#define PERIOD        "CAST(ELT(" PLACE ", {?8}) AS SIGNED)"
+#define ROWS          "tid IN ({?2}) AND account IN ({?3})"
 
-#define ADD_MYSQL                                                                                                                      \
-    "UPDATE throttle_tracking SET"                                                                                                     \
-    " cur_quota = IF(" IS_NEW_MYSQL ", 0, cur_quota) + ?10,"                                                                           \
-    " cur_msgs = IF(" IS_NEW_MYSQL ", 0, cur_msgs) + " OF_PLACE(                                                                       \
-        "4") ","                                                                                                                       \
-             " init_time = IF(cur_msgs = " OF_PLACE(                                                                                   \
-                 "4") ", ?9, init_time),"                                                                                              \
-                      " period = " OF_PLACE(                                                                                           \
-                          "8") ", last_time = ?9"                                                                                      \
-                               " WHERE " ROWS " AND " PLACE                                                                            \
-                               " > 0 AND ?11 = (SELECT SUM(fits) FROM ("                                                               \
-                               "  SELECT init_time <= " OF_PLACE(                                                                      \
-                                   "7") "   OR (cur_msgs <= " OF_PLACE("5") " AND cur_quota "                                          \
-                                                                            "<= " OF_PLACE("6") ") AS fits"                            \
-                                                                                                "  FROM throttle_tracking WHERE " ROWS \
-                                                                                                " FOR UPDATE) AS held)"
+#define ADD_MYSQL                                                                                  \
+    "UPDATE throttle_tracking SET cur_msgs = IF(" IS_OVER ", 0, cur_msgs) + " MESSAGES             \
+    ", cur_quota = IF(" IS_OVER ", 0, cur_quota) + ?10, period = " PERIOD                          \
+    ", last_time = ?9, init_time = IF(" IS_OVER ", ?9, init_time)"                                 \
+    " WHERE " ROWS " AND " PLACE " > 0 AND ?11 = (SELECT fitting FROM (SELECT SUM(" IS_OVER        \
+    "   OR (cur_msgs <= " ROOM_MESSAGES " AND cur_quota <= " ROOM_SIZE ")) AS fitting"             \
+    "  FROM throttle_tracking WHERE " ROWS " FOR UPDATE) AS held)"
 
-static const struct postern_statement add = {.sqlite = WANTED HELD ")" ADD,
-                                             .pgsql = WANTED HELD LOCKED ")" ADD,
-                                             .mysql = ADD_MYSQL,
-                                             .numbered = true};
+static const struct postern_statement add = {
+    .sqlite = ADD_SQLITE, .pgsql = ADD_PGSQL, .mysql = ADD_MYSQL, .numbered = true};
 
-/* An id in MySQL that is there already makes a row a duplicate before anything is written. */
+/* With a window that is over, so that the first message begins one. */
 #define ENSURE                                                                                     \
-    "WITH wanted (tid, account, period) AS"                                                        \
-    " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?8 AS BIGINT))})"                       \
+    "WITH wanted (tid, account, period, expired) AS"                                               \
+    " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?8 AS BIGINT), CAST(?7 AS BIGINT))})"   \
     " INSERT INTO throttle_tracking (tid, account, period, init_time)"                             \
-    " SELECT tid, account, period, ?9 FROM wanted"                                                 \
+    " SELECT tid, account, period, expired FROM wanted"                                            \
     " WHERE NOT EXISTS (SELECT 1 FROM throttle_tracking AS t"                                      \
     "   WHERE t.tid = wanted.tid AND t.account = wanted.account)"                                  \
     " AND EXISTS (SELECT 1 FROM throttle WHERE throttle.id = wanted.tid)"                          \
     " ON CONFLICT (tid, account) DO NOTHING"
 
+/* An id in MySQL that is there already makes a row a duplicate before anything is written. */
 #define ENSURE_MYSQL                                                                               \
     "INSERT IGNORE INTO throttle_tracking (id, tid, account, period, init_time) VALUES"            \
-    " {((/*!50700 SELECT id FROM ( */ SELECT id FROM throttle_tracking"                            \
-    "   WHERE tid = ?2 AND account = ?3 /*!50700 ) AS same */), ?2, ?3, ?8, ?9)}"
+    " {((/*!50700 SELECT id FROM ( */ SELECT MAX(id) AS id FROM throttle_tracking"                 \
+    "   WHERE tid = ?2 AND account = ?3 /*!50700 ) AS same */), ?2, ?3, ?8, ?7)}"
 
 static const struct postern_statement ensure = {
     .sqlite = ENSURE, .pgsql = ENSURE, .mysql = ENSURE_MYSQL, .numbered = true, .repeatable = true};
@@ -315,16 +305,6 @@ static struct counters without_missing(struct postern_request *req, const struct
     return left;
 }
 
-/* FOUND: added to all of them. NOT_FOUND: to none, and no row is missing that can be made. */
-static enum postern_lookup add_to_all(struct postern_request *req, const struct lists *lists)
-{
-    enum postern_lookup lookup = run(req, &add, lists);
-    if (lookup != POSTERN_NOT_FOUND)
-        return lookup;
-    lookup = run(req, &ensure, lists);
-    return lookup == POSTERN_FOUND ? run(req, &add, lists) : lookup;
-}
-
 /* Whether somebody refuses; if not, those that can't count are taken out. */
 static enum postern_lookup find_refusal(struct postern_request *req, struct counters *counters,
                                         const struct lists *lists, struct refusal *refusal)
@@ -341,22 +321,41 @@ static enum postern_lookup find_refusal(struct postern_request *req, struct coun
     return POSTERN_NOT_FOUND;
 }
 
+static enum count_status status_of(enum postern_lookup lookup, enum count_status found)
+{
+    return lookup == POSTERN_FAILED ? COUNT_FAILED : found;
+}
+
+/* One round; false when nobody has added, and nobody refused. */
+static bool try_round(struct postern_request *req, struct counters *counters, bool may_add,
+                      struct refusal *refusal, enum count_status *status)
+{
+    struct lists lists = lists_of(req, counters);
+    enum postern_lookup added = may_add ? run(req, &add, &lists) : POSTERN_NOT_FOUND;
+    *status = status_of(added, COUNT_ADDED);
+    if (added != POSTERN_NOT_FOUND)
+        return true;
+    enum postern_lookup made = may_add ? run(req, &ensure, &lists) : POSTERN_NOT_FOUND;
+    *status = status_of(made, COUNT_ADDED);
+    if (made != POSTERN_NOT_FOUND)
+        return made == POSTERN_FAILED;
+    enum postern_lookup refused = find_refusal(req, counters, &lists, refusal);
+    *status = status_of(refused, COUNT_REFUSED);
+    return refused != POSTERN_NOT_FOUND;
+}
+
 enum count_status count_message(struct postern_request *req, const struct counters *given,
                                 struct refusal *refusal)
 {
     struct counters counters = *given;
-    bool is_hopeless = exceeds_alone(req, &counters);
-    for (int round = 0; round < ROUNDS && counters.count > 0; round++) {
-        struct lists lists = lists_of(req, &counters);
-        enum postern_lookup added = is_hopeless ? POSTERN_NOT_FOUND : add_to_all(req, &lists);
-        if (added != POSTERN_NOT_FOUND)
-            return added == POSTERN_FOUND ? COUNT_ADDED : COUNT_FAILED;
-        enum postern_lookup refused = find_refusal(req, &counters, &lists, refusal);
-        if (refused != POSTERN_NOT_FOUND)
-            return refused == POSTERN_FOUND ? COUNT_REFUSED : COUNT_FAILED;
+    enum count_status status;
+    bool may_add = !exceeds_alone(req, &counters);
+    for (int round = 0; round < ROUNDS; round++) {
+        if (counters.count == 0)
+            return COUNT_ADDED;
+        if (try_round(req, &counters, may_add, refusal, &status))
+            return status;
     }
-    if (counters.count == 0)
-        return COUNT_ADDED;
-    postern_fail(req, "the throttle's counters change while they are looked at");
+    postern_fail(req, "the counters of throttle change too fast");
     return COUNT_FAILED;
 }

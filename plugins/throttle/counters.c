@@ -118,18 +118,6 @@ static void sides_find(struct gathering *all)
 
 /* --- counters --- */
 
-/* Cut between characters. */
-static const char *fitting_key(struct postern_request *req, const char *key)
-{
-    size_t length = strlen(key);
-    if (length <= KEY_LENGTH)
-        return key;
-    length = KEY_LENGTH;
-    while (length > 0 && ((unsigned char)key[length] & 0xc0) == 0x80)
-        length--;
-    return postern_strndup(req->arena, key, length);
-}
-
 static struct counter *counter_find(struct gathering *all, const struct throttle_row *row,
                                     const char *key)
 {
@@ -154,7 +142,8 @@ static void counter_add(struct gathering *all, const struct side *side,
 {
     if (row->period <= 0 || (limits[LIMIT_MESSAGES] == 0 && limits[LIMIT_SIZE_SUM] == 0))
         return;
-    const char *key = fitting_key(all->req, limits_key(row, side->user, all->client));
+    const char *key =
+        postern_shorten(all->req->arena, limits_key(row, side->user, all->client), KEY_LENGTH);
     struct counter *counter = counter_find(all, row, key);
     if (counter == NULL)
         return;

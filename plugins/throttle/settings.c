@@ -34,12 +34,8 @@ static struct postern_names one_name(struct postern_request *req, const char *na
 
 struct postern_names settings_names(struct postern_request *req, const char *user)
 {
-    struct postern_names names = postern_address_candidates(req->arena, user);
-    const char *at = strrchr(user, '@');
-    if (at == NULL || !postern_address_is_valid(user))
-        return names;
-    char *anywhere = postern_printf(req->arena, "%.*s@*", (int)(at - user), user);
-    return postern_names_join(req->arena, names, one_name(req, anywhere));
+    return postern_names_join(req->arena, postern_address_candidates(req->arena, user),
+                              postern_user_anywhere(req->arena, user, ""));
 }
 
 struct postern_names settings_client_names(struct postern_request *req,

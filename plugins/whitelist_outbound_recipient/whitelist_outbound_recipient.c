@@ -173,9 +173,9 @@ static enum postern_lookup add(struct postern_request *req, const struct options
     struct postern_value list = json_array(req, names, count);
     struct postern_rows rows;
     if (options->whitelist_domain)
-        return postern_query(req, "iredapd", &add_domains, POSTERN_VALUES(list), &rows);
-    return postern_query(req, "iredapd", &add_senders, POSTERN_VALUES(postern_text(account), list),
-                         &rows);
+        return postern_query_optional(req, "iredapd", &add_domains, POSTERN_VALUES(list), &rows);
+    return postern_query_optional(req, "iredapd", &add_senders,
+                                  POSTERN_VALUES(postern_text(account), list), &rows);
 }
 
 static void check(struct postern_request *req)

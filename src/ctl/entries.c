@@ -31,7 +31,7 @@ static bool obeys(struct ctl *ctl, const struct entry_rule *rule, const char *te
 static void take_item(struct ctl *ctl, const struct entry_rule *rule, struct input *input,
                       const struct input_item *item, struct listed *to)
 {
-    struct entry entry;
+    struct entry entry = {0};
     bool good = utf8_is_valid(item->text) && obeys(ctl, rule, item->text, &entry);
     if (!good)
         input_complain(ctl, input, item, "`%s` has none of the forms that are allowed here",

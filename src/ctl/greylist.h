@@ -29,6 +29,11 @@ enum ctl_status whitelist_list(struct ctl *ctl);
 enum ctl_status whitelist_add(struct ctl *ctl);
 enum ctl_status whitelist_delete(struct ctl *ctl);
 
+enum ctl_status domain_list(struct ctl *ctl);
+enum ctl_status domain_add(struct ctl *ctl);
+enum ctl_status domain_delete(struct ctl *ctl);
+enum ctl_status domain_refresh(struct ctl *ctl);
+
 enum ctl_status tracking_list(struct ctl *ctl);
 enum ctl_status tracking_forget(struct ctl *ctl);
 

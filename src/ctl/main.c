@@ -2,6 +2,8 @@
  * posternctl: what an admin does with Postern. It works on the databases themselves, so the
  * daemon need not run.
  */
+#define _GNU_SOURCE
+
 #include "build_config.h"
 #include "ctl/arguments.h"
 #include "ctl/help.h"
@@ -10,8 +12,10 @@
 #include "util/arena.h"
 #include "util/buffer.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct run {
     struct ctl *ctl;
@@ -109,8 +113,19 @@ static enum ctl_status write_output(const struct ctl *ctl, enum ctl_status statu
     return CTL_UNREACHABLE;
 }
 
+/* Else what is opened next takes the place of one that is closed: a database, for an error. */
+static void occupy_standard_files(void)
+{
+    int file;
+    do
+        file = open("/dev/null", O_PATH | O_CLOEXEC);
+    while (file >= 0 && file <= STDERR_FILENO);
+    close(file);
+}
+
 int main(int count, char **arguments)
 {
+    occupy_standard_files();
     struct buffer out = {0};
     struct ctl ctl = {.arena = arena_new(), .config_path = CONFIG_DEFAULT_PATH, .out = &out};
     enum ctl_status status = perform(&ctl, count, arguments);

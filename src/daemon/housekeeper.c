@@ -1,8 +1,11 @@
 #include "daemon/housekeeper.h"
 
+#include "daemon/domain_refresh.h"
 #include "daemon/metrics_http.h"
 #include "daemon/notify.h"
 #include "db/db.h"
+#include "db/lease.h"
+#include "db/schema.h"
 #include "db/sqlite_checkpoint.h"
 #include "dns/dns.h"
 #include "runtime/clock.h"
@@ -17,6 +20,9 @@
 #define BATCH_TIMEOUT 30.0
 #define BATCH_PAUSE   0.1 /* lets the requests of the workers go first */
 
+#define TURN       300  /* seconds, of which each step takes less */
+#define TURN_PAUSE 60.0 /* while another host has its turn */
+
 #define PATIENCE 5.0 /* seconds that a mail under way has when this process is to leave */
 
 #define DATABASES 3 /* as many as struct databases holds */
@@ -26,6 +32,8 @@ struct housekeeper {
     struct databases databases;
     struct metrics_http *endpoint;
     struct sqlite_checkpoint *checkpoints[DATABASES];
+    struct lease turn;
+    bool has_turn;
     struct notify notify;
     ev_timer patience;
     bool leaving;
@@ -37,6 +45,11 @@ struct cleanup {
     struct postern_statement statement; /* values: now, how many */
     const char *plugin, *option;        /* if set: now less that option, while the plugin is used */
 };
+
+/* A notification that could not be sent yet has another day. */
+#define OVER_AND_TOLD                                                                              \
+    "init_time + period < ?1"                                                                      \
+    " AND (last_notify_time >= 0 OR init_time + period < ?1 - 86400)"
 
 static const struct cleanup cleanups[] = {
     {"expired greylisting_tracking",
@@ -53,11 +66,12 @@ static const struct cleanup cleanups[] = {
     /* PostgreSQL would also delete a row whose next window has begun since it was chosen. */
     {"expired throttle_tracking",
      {.sqlite = "DELETE FROM throttle_tracking WHERE id IN"
-                " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?)",
+                " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2)",
       .pgsql = "DELETE FROM throttle_tracking WHERE id = ANY (ARRAY"
-               " (SELECT id FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"
+               " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2"
                "  FOR UPDATE SKIP LOCKED))",
-      .mysql = "DELETE FROM throttle_tracking WHERE init_time + period < ? LIMIT ?"}},
+      .mysql = "DELETE FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2",
+      .numbered = true}},
 };
 
 /* A plugin's duration; -1 when the plugin is not used. */
@@ -93,6 +107,42 @@ static int64_t delete_batch(struct db *db, const struct cleanup *cleanup, int64_
     return lookup == POSTERN_FOUND ? rows.changed : 0;
 }
 
+/* --- the hourly work, which one host does at a time --- */
+
+/* iRedAPD's own tables have no leases, and hosts that clean them up at once only hold each other
+ * up. */
+static bool has_leases(struct housekeeper *keeper)
+{
+    struct schema_status schema =
+        schema_check(keeper->turn.db, config_database(keeper->child.setup->config, "iredapd"),
+                     fiber_now() + BATCH_TIMEOUT);
+    return schema.version >= LEASE_SCHEMA;
+}
+
+/* Until the turn is ours; false, having said so, when that can't be told. */
+static bool take_turn(struct housekeeper *keeper)
+{
+    struct postern_error error;
+    enum postern_lookup turn;
+    while ((turn = lease_take(&keeper->turn, fiber_now() + BATCH_TIMEOUT, &error)) ==
+           POSTERN_NOT_FOUND) {
+        log_debug("the hourly housekeeping waits for the turn of another host");
+        fiber_sleep(TURN_PAUSE, NEVER);
+    }
+    if (turn == POSTERN_FAILED)
+        log_warning("the hourly housekeeping is left out this time: %s", error.text);
+    return turn == POSTERN_FOUND;
+}
+
+/* After each step. */
+static bool keep_turn(void *context)
+{
+    struct housekeeper *keeper = context;
+    struct postern_error error;
+    return !keeper->has_turn ||
+           lease_take(&keeper->turn, fiber_now() + BATCH_TIMEOUT, &error) == POSTERN_FOUND;
+}
+
 static void clean_up(struct housekeeper *keeper, const struct cleanup *cleanup)
 {
     struct postern_error error;
@@ -106,7 +156,7 @@ static void clean_up(struct housekeeper *keeper, const struct cleanup *cleanup)
         return;
     while ((deleted = delete_batch(db, cleanup, age, batch, &error)) > 0) {
         total += deleted;
-        if (deleted < batch)
+        if (deleted < batch || !keep_turn(keeper))
             break;
         fiber_sleep(BATCH_PAUSE, NEVER);
     }
@@ -121,6 +171,23 @@ static void clean_up_all(struct housekeeper *keeper)
     for (size_t i = 0; i < sizeof cleanups / sizeof cleanups[0]; i++)
         clean_up(keeper, &cleanups[i]);
 }
+
+static void keep_house(struct housekeeper *keeper)
+{
+    if (!has_leases(keeper)) {
+        clean_up_all(keeper);
+        return;
+    }
+    keeper->has_turn = take_turn(keeper);
+    if (!keeper->has_turn)
+        return;
+    clean_up_all(keeper);
+    domain_refresh_all(keeper->turn.db, keep_turn, keeper);
+    lease_give(&keeper->turn, fiber_now() + BATCH_TIMEOUT);
+    keeper->has_turn = false;
+}
+
+/* --- jobs --- */
 
 /* A fiber per job; each waits for its own next time. */
 struct job {
@@ -208,7 +275,7 @@ static void housekeeper_leave(struct child *child, enum child_leave how)
 int housekeeper_run(const struct child_setup *setup)
 {
     struct housekeeper keeper = {0};
-    struct job jobs[] = {{&keeper, clean_up_all, FIRST_RUN, HOUR},
+    struct job jobs[] = {{&keeper, keep_house, FIRST_RUN, HOUR},
                          {&keeper, send_notifications, NOTIFY_EVERY, NOTIFY_EVERY}};
     listener_set_close_others(setup->listeners, LISTENER_METRICS);
     close(setup->handoff_send);
@@ -216,6 +283,9 @@ int housekeeper_run(const struct child_setup *setup)
     child_begin(&keeper.child, setup, "posternd-keeper", housekeeper_leave);
     databases_open(&keeper.databases, setup->config);
     dns_open(setup->config);
+    keeper.turn = (struct lease){.db = databases_find(&keeper.databases, "iredapd"),
+                                 .name = "housekeeping",
+                                 .seconds = TURN};
     keeper.notify.config = setup->config;
     keeper.notify.db = databases_find(&keeper.databases, "iredapd");
     ev_timer_init(&keeper.patience, on_patience_end, PATIENCE, 0);

@@ -156,12 +156,20 @@ static void report(struct round *round, bool sent, const struct postern_error *e
               quantity_duration_text(notify->delay, delay, sizeof delay));
 }
 
+/* A time before the refusal would have it told of again. */
+static int64_t mark_of_told(const struct notice *notice, int64_t now)
+{
+    return now > -notice->mark ? now : -notice->mark;
+}
+
 static void settle(struct round *round, bool sent)
 {
     int64_t now = clock_wall();
     round->deadline = fiber_now() + SETTLE_TIMEOUT;
-    for (size_t i = 0; i < round->count; i++)
-        change_mark(round, &round->notices[i], round->lease, sent ? now : round->notices[i].mark);
+    for (size_t i = 0; i < round->count; i++) {
+        const struct notice *notice = &round->notices[i];
+        change_mark(round, notice, round->lease, sent ? mark_of_told(notice, now) : notice->mark);
+    }
 }
 
 static void run_round(struct round *round)

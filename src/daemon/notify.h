@@ -16,7 +16,7 @@
  *
  * So a mail is sent once normally, and twice rather than never: when the process or its database
  * goes away after the mail system has taken the mail. A counter that is deleted meanwhile, with its
- * setting or by the cleanup long after its window, is not told of.
+ * setting or by the cleanup a day after its window, is not told of.
  */
 #ifndef POSTERN_DAEMON_NOTIFY_H
 #define POSTERN_DAEMON_NOTIFY_H

@@ -54,6 +54,8 @@ static void append_notice(struct buffer *out, const struct notice *notice)
     append_time(out, "Counted since:", notice->begin);
     append_time(out, "Last counted:", notice->last);
     append_time(out, "Refused:", -notice->mark);
+    if (-notice->mark < notice->begin)
+        append_field(out, "Note:", "the counts are those of the next period");
     buffer_char(out, '\n');
 }
 

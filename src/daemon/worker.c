@@ -144,6 +144,12 @@ static void take_handed_over(struct intake *intake)
         adopt(worker, received->kind, received->fd, received->session, received->length);
 }
 
+/* What is handed over has a client already, who would wait in vain for an answer. */
+static bool must_wait(const struct intake *intake)
+{
+    return intake->take == take_new && is_full(intake->worker);
+}
+
 static void intake_main(void *arg)
 {
     struct intake *intake = arg;
@@ -152,7 +158,7 @@ static void intake_main(void *arg)
     fiber_watch_init(&watch, intake->fd, EV_READ);
     intake->fiber = fiber_self();
     while (!worker->draining) {
-        if (is_full(worker)) {
+        if (must_wait(intake)) {
             fiber_sleep(FULL_PAUSE, NEVER);
             continue;
         }
@@ -160,7 +166,7 @@ static void intake_main(void *arg)
             continue;
         if (has_more_than_another(worker))
             fiber_sleep(LEAVE_TO_OTHERS, NEVER);
-        if (!worker->draining)
+        if (!worker->draining && !must_wait(intake)) /* others have taken some meanwhile */
             intake->take(intake);
     }
     intake->fiber = NULL;

@@ -126,11 +126,12 @@ static void count_query(const struct db *db, enum postern_lookup lookup, double 
 
 /* --- asking --- */
 
-/* What a query and a script have in common. */
+/* What a query, a transaction and a script have in common. */
 struct task {
-    const struct db_query *query; /* NULL: it is a script */
+    const struct db_query *queries;
+    size_t count; /* of them, in one transaction; 0: it is a single query, or a script */
     struct postern_rows *rows;
-    const char *script;
+    const char *script; /* NULL: it is none */
     double deadline;
     bool repeatable;
 };
@@ -140,9 +141,11 @@ static enum db_result task_run_on(struct db *db, struct db_connection *connectio
 {
     const struct db_driver *driver = db->driver;
     db->can_join = driver->can_join != NULL && driver->can_join(connection);
-    if (task->query != NULL)
-        return driver->query(connection, task->query, task->rows, error);
-    return driver->script(connection, task->script, task->deadline, error);
+    if (task->script != NULL)
+        return driver->script(connection, task->script, task->deadline, error);
+    if (task->count > 0)
+        return driver->transaction(connection, task->queries, task->count, task->rows, error);
+    return driver->query(connection, task->queries, task->rows, error);
 }
 
 static enum db_result task_try(struct db *db, const struct task *task, bool again,
@@ -186,7 +189,7 @@ static bool query_run(struct db *db, const struct db_query *query, struct poster
                       struct postern_error *error)
 {
     *rows = (struct postern_rows){0};
-    struct task task = {.query = query,
+    struct task task = {.queries = query,
                         .rows = rows,
                         .deadline = query->deadline,
                         .repeatable = statement_is_repeatable(query->statement)};
@@ -220,6 +223,29 @@ enum postern_lookup db_query(struct db *db, const struct db_query *query, struct
         lookup = rows->count > 0 || rows->changed > 0 ? POSTERN_FOUND : POSTERN_NOT_FOUND;
     count_query(db, lookup, start);
     return lookup;
+}
+
+static void clear_rows(struct postern_rows *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (struct postern_rows){0};
+}
+
+bool db_transaction(struct db *db, const struct db_query *queries, size_t count,
+                    struct postern_rows *rows, struct postern_error *error)
+{
+    double start = fiber_now();
+    struct task task = {.queries = queries,
+                        .count = count,
+                        .rows = rows,
+                        .deadline = queries[0].deadline,
+                        .repeatable = true};
+    clear_rows(rows, count);
+    bool done = task_run(db, &task, error) == DB_OK;
+    if (!done)
+        clear_rows(rows, count);
+    count_query(db, done ? POSTERN_FOUND : POSTERN_FAILED, start);
+    return done;
 }
 
 bool db_script(struct db *db, const char *sql, double deadline, struct postern_error *error)

@@ -46,6 +46,14 @@ enum postern_lookup db_query(struct db *db, const struct db_query *query, struct
                              struct postern_error *error);
 
 /*
+ * Several statements in one transaction: all of them are done, or none. All must be repeatable.
+ * rows has room for what each returns; the first one's deadline is that of all. False with error
+ * set. It is for work like a housekeeper's: while it runs, others may wait for what it has locked.
+ */
+bool db_transaction(struct db *db, const struct db_query *queries, size_t count,
+                    struct postern_rows *rows, struct postern_error *error);
+
+/*
  * A script of several statements without placeholders, in one transaction where the
  * server can do that (migrations). On failure nothing of it remains, or, on servers that
  * commit with every DDL statement, running it again completes it.

@@ -39,6 +39,10 @@ struct db_driver {
                                      struct postern_error *error);
     enum db_result (*query)(struct db_connection *connection, const struct db_query *query,
                             struct postern_rows *rows, struct postern_error *error);
+    /* Nothing of it is done but with DB_OK and, perhaps, with DB_LOST and DB_TIMEOUT. */
+    enum db_result (*transaction)(struct db_connection *connection, const struct db_query *queries,
+                                  size_t count, struct postern_rows *rows,
+                                  struct postern_error *error);
     enum db_result (*script)(struct db_connection *connection, const char *sql, double deadline,
                              struct postern_error *error);
     void (*close)(struct db_connection *connection);

@@ -141,6 +141,63 @@ static enum db_result mysql_script(struct db_connection *connection, const char 
     return connection->ended && result == DB_OK ? DB_LOST : result;
 }
 
+/* --- transactions --- */
+
+static enum db_result steps_run(struct db_connection *connection, const struct db_query *queries,
+                                size_t count, struct postern_rows *rows,
+                                struct postern_error *error)
+{
+    struct statement_call call;
+    enum db_result result = text_run(connection, "START TRANSACTION", error);
+    for (size_t i = 0; result == DB_OK && i < count; i++) {
+        if (!statement_call(&queries[i], STATEMENT_MYSQL, &call, error))
+            return DB_ERROR;
+        result = mysql_run(connection, &call, &queries[i], &rows[i], error);
+        if (result == DB_ERROR && mysql_is_stale(connection))
+            mysql_forget(connection, &call.key);
+    }
+    return result == DB_LOST ? DB_LOST_UNSENT : result;
+}
+
+static void roll_back(struct db_connection *connection)
+{
+    struct postern_error unimportant;
+    unsigned code = connection->code;
+    if (text_run(connection, "ROLLBACK", &unimportant) != DB_OK)
+        connection->ended = true;
+    connection->code = code;
+}
+
+static enum db_result transaction_try(struct db_connection *connection,
+                                      const struct db_query *queries, size_t count,
+                                      struct postern_rows *rows, struct postern_error *error)
+{
+    enum db_result result = steps_run(connection, queries, count, rows, error);
+    if (result == DB_OK)
+        result = text_run(connection, "COMMIT", error);
+    if (result != DB_OK && !connection->ended)
+        roll_back(connection);
+    return result;
+}
+
+static enum db_result mysql_transaction(struct db_connection *connection,
+                                        const struct db_query *queries, size_t count,
+                                        struct postern_rows *rows, struct postern_error *error)
+{
+    if (!is_usable(connection, error))
+        return DB_LOST_UNSENT;
+    connection->deadline = queries[0].deadline;
+    for (int tries = 0;; tries++) {
+        enum db_result result = transaction_try(connection, queries, count, rows, error);
+        bool again = result == DB_ERROR && !connection->ended &&
+                     (mysql_is_transient(connection) || mysql_is_stale(connection));
+        if (!again)
+            return result;
+        if (!retry_pause(tries, queries[0].deadline))
+            return DB_BUSY;
+    }
+}
+
 /* INSERT ... RETURNING. */
 static bool mysql_can_join(const struct db_connection *connection)
 {
@@ -154,6 +211,7 @@ const struct db_driver db_mysql_driver = {
     .shared = false,
     .connect = mysql_connect_server,
     .query = mysql_query_run,
+    .transaction = mysql_transaction,
     .script = mysql_script,
     .close = mysql_close_connection,
     .can_join = mysql_can_join,

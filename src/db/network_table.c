@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define HASH_FUNCTION(key, length, hash) ((hash) = hash_bytes(key, length))
 #include <uthash.h>
 
 struct network_key {

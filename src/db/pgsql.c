@@ -102,6 +102,65 @@ static enum db_result pgsql_script(struct db_connection *connection, const char 
     return again ? DB_BUSY : result;
 }
 
+/* --- transactions --- */
+
+static enum db_result steps_run(struct db_connection *connection, const struct db_query *queries,
+                                size_t count, struct postern_rows *rows,
+                                struct postern_error *error)
+{
+    struct statement_call call;
+    enum db_result result = pgsql_simple(connection, "BEGIN", queries[0].deadline, error);
+    for (size_t i = 0; result == DB_OK && i < count; i++) {
+        if (!statement_call(&queries[i], STATEMENT_PGSQL, &call, error))
+            return DB_ERROR;
+        result = pgsql_run(connection, &call, &queries[i], &rows[i], error);
+        if (result == DB_ERROR && pgsql_is_stale(connection))
+            pgsql_forget(connection, &call.key);
+    }
+    return result == DB_LOST ? DB_LOST_UNSENT : result;
+}
+
+/* What ends the connection ends the transaction as well. */
+static void roll_back(struct db_connection *connection, double deadline)
+{
+    struct postern_error unimportant;
+    char state[sizeof connection->sqlstate];
+    memcpy(state, connection->sqlstate, sizeof state);
+    if (connection->ended || pgsql_simple(connection, "ROLLBACK", deadline, &unimportant) != DB_OK)
+        connection->ended = true;
+    memcpy(connection->sqlstate, state, sizeof state);
+}
+
+static enum db_result transaction_try(struct db_connection *connection,
+                                      const struct db_query *queries, size_t count,
+                                      struct postern_rows *rows, struct postern_error *error)
+{
+    connection->sqlstate[0] = '\0';
+    enum db_result result = steps_run(connection, queries, count, rows, error);
+    if (result == DB_OK)
+        result = pgsql_simple(connection, "COMMIT", queries[0].deadline, error);
+    if (!db_result_is_lost(result) && PQtransactionStatus(connection->pg) != PQTRANS_IDLE)
+        roll_back(connection, queries[0].deadline);
+    return result;
+}
+
+static enum db_result pgsql_transaction(struct db_connection *connection,
+                                        const struct db_query *queries, size_t count,
+                                        struct postern_rows *rows, struct postern_error *error)
+{
+    if (!is_usable(connection, error))
+        return DB_LOST_UNSENT;
+    for (int tries = 0;; tries++) {
+        enum db_result result = transaction_try(connection, queries, count, rows, error);
+        bool again = result == DB_ERROR && !connection->ended &&
+                     (pgsql_is_transient(connection) || pgsql_is_stale(connection));
+        if (!again)
+            return result;
+        if (!retry_pause(tries, queries[0].deadline))
+            return DB_BUSY;
+    }
+}
+
 static bool pgsql_can_join(const struct db_connection *connection)
 {
     (void)connection;
@@ -114,6 +173,7 @@ const struct db_driver db_pgsql_driver = {
     .shared = false,
     .connect = pgsql_connect,
     .query = pgsql_query,
+    .transaction = pgsql_transaction,
     .script = pgsql_script,
     .close = pgsql_close,
     .can_join = pgsql_can_join,

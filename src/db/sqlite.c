@@ -182,9 +182,22 @@ static enum db_result sqlite_query(struct db_connection *connection, const struc
     do {
         result = read_or_find_write(connection, &call, query, rows, error, &writes);
         if (result == DB_OK && writes)
-            return sqlite_write(connection, &call, query, rows, error);
+            return sqlite_write(connection, &call, query, 1, rows, error);
     } while (result == DB_BUSY && sqlite_backoff(&backoff, query->deadline));
     return result == DB_BUSY ? sqlite_locked_out(connection, false, error) : result;
+}
+
+static enum db_result sqlite_transaction(struct db_connection *connection,
+                                         const struct db_query *queries, size_t count,
+                                         struct postern_rows *rows, struct postern_error *error)
+{
+    struct statement_call *calls = postern_alloc(queries[0].arena, count * sizeof *calls);
+    for (size_t i = 0; i < count; i++)
+        if (!statement_call(&queries[i], STATEMENT_SQLITE, &calls[i], error))
+            return DB_ERROR;
+    if (!is_in_place(connection, error))
+        return DB_LOST_UNSENT;
+    return sqlite_write(connection, calls, queries, count, rows, error);
 }
 
 /* --- scripts --- */
@@ -234,6 +247,7 @@ const struct db_driver db_sqlite_driver = {
     .prepare = sqlite_prepare_turn,
     .connect = sqlite_connect,
     .query = sqlite_query,
+    .transaction = sqlite_transaction,
     .script = sqlite_script,
     .close = sqlite_close,
 };

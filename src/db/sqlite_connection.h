@@ -75,9 +75,12 @@ bool sqlite_backoff(struct sqlite_backoff *backoff, double deadline);
 
 /* --- sqlite_writer.c --- */
 
-/* Runs a statement that writes in the next transaction; waits until that is committed. */
-enum db_result sqlite_write(struct db_connection *connection, const struct statement_call *call,
-                            const struct db_query *query, struct postern_rows *rows,
+/*
+ * Runs a statement that writes in the next transaction, or several of which all are done or none;
+ * waits until that is committed.
+ */
+enum db_result sqlite_write(struct db_connection *connection, const struct statement_call *calls,
+                            const struct db_query *queries, size_t count, struct postern_rows *rows,
                             struct postern_error *error);
 
 #endif

@@ -16,8 +16,9 @@
 
 /* Stands on the stack of the fiber that waits for it. */
 struct sqlite_job {
-    const struct statement_call *call;
-    const struct db_query *query;
+    const struct statement_call *calls;
+    const struct db_query *queries;
+    size_t count; /* of both; more than one are all done or none */
     struct postern_rows *rows;
     struct postern_error *error;
     enum db_result result;
@@ -60,7 +61,7 @@ static void late_jobs_drop(struct db_connection *connection)
     struct sqlite_job *job, *next;
     DL_FOREACH_SAFE(connection->jobs, job, next)
     {
-        if (job->query->deadline > now)
+        if (job->queries->deadline > now)
             continue;
         DL_DELETE(connection->jobs, job);
         job->result = sqlite_locked_out(connection, true, job->error);
@@ -68,9 +69,40 @@ static void late_jobs_drop(struct db_connection *connection)
     }
 }
 
+static enum db_result command(struct db_connection *connection, const char *sql,
+                              struct postern_error *error)
+{
+    int code = sqlite3_exec(connection->handle, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? DB_OK : sqlite_failure(connection, code, error);
+}
+
+static enum db_result steps_run(struct db_connection *connection, struct sqlite_job *job)
+{
+    enum db_result result = DB_OK;
+    for (size_t i = 0; result == DB_OK && i < job->count; i++)
+        result =
+            sqlite_run(connection, &job->calls[i], &job->queries[i], &job->rows[i], job->error);
+    return result;
+}
+
+/* Within the transaction of its batch. */
+static enum db_result steps_run_as_one(struct db_connection *connection, struct sqlite_job *job)
+{
+    struct postern_error unimportant;
+    enum db_result result = command(connection, "SAVEPOINT job", job->error);
+    if (result != DB_OK)
+        return result;
+    result = steps_run(connection, job);
+    if (result != DB_OK && !sqlite3_get_autocommit(connection->handle))
+        command(connection, "ROLLBACK TO job", &unimportant);
+    if (!sqlite3_get_autocommit(connection->handle))
+        command(connection, "RELEASE job", &unimportant);
+    return result;
+}
+
 static void job_run(struct db_connection *connection, struct sqlite_job *job)
 {
-    job->result = sqlite_run(connection, job->call, job->query, job->rows, job->error);
+    job->result = job->count > 1 ? steps_run_as_one(connection, job) : steps_run(connection, job);
 }
 
 /* Until the batch is full; false when SQLite has rolled the whole transaction back. */
@@ -155,7 +187,7 @@ static bool write_some(struct db_connection *connection)
     late_jobs_drop(connection);
     if (connection->jobs == NULL)
         return true;
-    bool alone = connection->jobs->next == NULL;
+    bool alone = connection->jobs->next == NULL && connection->jobs->count == 1;
     return alone ? write_one(connection) : write_many(connection);
 }
 
@@ -175,8 +207,8 @@ static void write_jobs(void *arg)
     connection->writing = false;
 }
 
-enum db_result sqlite_write(struct db_connection *connection, const struct statement_call *call,
-                            const struct db_query *query, struct postern_rows *rows,
+enum db_result sqlite_write(struct db_connection *connection, const struct statement_call *calls,
+                            const struct db_query *queries, size_t count, struct postern_rows *rows,
                             struct postern_error *error)
 {
     if (!connection->writing && !fiber_spawn(write_jobs, connection)) {
@@ -185,9 +217,10 @@ enum db_result sqlite_write(struct db_connection *connection, const struct state
     }
     connection->writing = true;
 
-    struct sqlite_job job = {.call = call, .query = query, .rows = rows, .error = error};
+    struct sqlite_job job = {
+        .calls = calls, .queries = queries, .count = count, .rows = rows, .error = error};
     DL_APPEND(connection->jobs, &job);
-    while (!job.done && fiber_cond_wait(&job.finished, query->deadline))
+    while (!job.done && fiber_cond_wait(&job.finished, queries->deadline))
         ;
     if (job.done)
         return job.result;

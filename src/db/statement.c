@@ -51,7 +51,12 @@ size_t statement_quoted_length(const char *sql)
     return end == NULL ? strlen(sql) : (size_t)(end - sql) + 1;
 }
 
-static bool call_measure(const struct db_query *query, struct statement_call *call,
+static size_t values_max(enum statement_dialect dialect)
+{
+    return dialect == STATEMENT_SQLITE ? STATEMENT_SQLITE_MAX : STATEMENT_VALUES_MAX;
+}
+
+static bool call_measure(const struct db_query *query, struct statement_call *call, size_t most,
                          struct postern_error *error)
 {
     size_t lists = 0;
@@ -64,15 +69,15 @@ static bool call_measure(const struct db_query *query, struct statement_call *ca
         if (lists == STATEMENT_LISTS_MAX)
             return postern_error_set(error, "a statement has more than %d lists",
                                      STATEMENT_LISTS_MAX);
-        if (value->length > STATEMENT_VALUES_MAX)
-            return postern_error_set(error, "a list of %zu values is too long (at most %d)",
-                                     value->length, STATEMENT_VALUES_MAX);
+        if (value->length > most)
+            return postern_error_set(error, "a list of %zu values is too long (at most %zu)",
+                                     value->length, most);
         call->key.lists[lists] = list_code(value->length);
         call->count += statement_list_size(call->key.lists[lists++]);
     }
-    if (call->count > STATEMENT_VALUES_MAX)
-        return postern_error_set(error, "%zu values are too many for a statement (at most %d)",
-                                 call->count, STATEMENT_VALUES_MAX);
+    if (call->count > most)
+        return postern_error_set(error, "%zu values are too many for a statement (at most %zu)",
+                                 call->count, most);
     return true;
 }
 
@@ -96,10 +101,11 @@ bool statement_call(const struct db_query *query, enum statement_dialect dialect
                                             .numbered = query->statement->numbered}};
     if (call->key.sql == NULL)
         return postern_error_set(error, "a statement has no text for this kind of database");
-    if (!call_measure(query, call, error))
+    size_t most = values_max(dialect);
+    if (!call_measure(query, call, most, error))
         return false;
     if (call->key.numbered)
-        return statement_numbers_call(query, call, error);
+        return statement_numbers_call(query, call, most, error);
     call->values = query->values;
     if (call->key.lists[0] == 0)
         return true;

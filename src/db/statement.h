@@ -11,7 +11,8 @@
 #include "db/db.h"
 
 #define STATEMENT_LISTS_MAX  8
-#define STATEMENT_VALUES_MAX 32000 /* under the limits of SQLite (32766) and PostgreSQL (65535) */
+#define STATEMENT_VALUES_MAX 65000 /* under the limit of PostgreSQL and MySQL (65535) */
+#define STATEMENT_SQLITE_MAX 32000 /* under its own (32766) */
 
 enum statement_dialect { STATEMENT_SQLITE, STATEMENT_PGSQL, STATEMENT_MYSQL };
 
@@ -39,8 +40,9 @@ bool statement_call(const struct db_query *query, enum statement_dialect dialect
  * its lists are not those of the key. */
 char *statement_expand(const struct statement_key *key, struct postern_error *error);
 
-/* The same two for a numbered statement: call->values in the order of its text, and the text. */
-bool statement_numbers_call(const struct db_query *query, struct statement_call *call,
+/* The same two for a numbered statement: call->values in the order of its text, of which there are
+ * at most so many, and the text. */
+bool statement_numbers_call(const struct db_query *query, struct statement_call *call, size_t most,
                             struct postern_error *error);
 char *statement_numbers_expand(const struct statement_key *key, struct postern_error *error);
 

@@ -126,15 +126,15 @@ static bool walk_all(struct walk *walk)
     return walk_part(walk, sql, sql + strlen(sql), NO_ITEM);
 }
 
-bool statement_numbers_call(const struct db_query *query, struct statement_call *call,
+bool statement_numbers_call(const struct db_query *query, struct statement_call *call, size_t most,
                             struct postern_error *error)
 {
     struct walk walk = {.key = &call->key, .query = query, .error = error};
     if (!walk_all(&walk))
         return false;
-    if (walk.count > STATEMENT_VALUES_MAX)
-        return postern_error_set(error, "%zu values are too many for a statement (at most %d)",
-                                 walk.count, STATEMENT_VALUES_MAX);
+    if (walk.count > most)
+        return postern_error_set(error, "%zu values are too many for a statement (at most %zu)",
+                                 walk.count, most);
     walk.values = postern_alloc(query->arena, (walk.count + 1) * sizeof *walk.values);
     walk_all(&walk);
     call->values = walk.values;

@@ -60,7 +60,7 @@ enum postern_dns_type spf_address_type(const struct spf_evaluation *evaluation)
 
 /* A domain's hosts that have no address of the client's family are one void lookup, not ten: the
  * RFC counts terms. */
-static void count_void(struct spf_evaluation *evaluation)
+void spf_count_void(struct spf_evaluation *evaluation)
 {
     if (evaluation->term_is_void)
         return;
@@ -77,7 +77,7 @@ static void judge(struct spf_evaluation *evaluation, enum spf_purpose purpose, c
     if (answer->status == POSTERN_DNS_FAILED && purpose != SPF_FOR_EXTRA)
         spf_fault(evaluation, POSTERN_SPF_TEMPERROR, "%s: %s", name, answer->failure);
     else if (answer->status != POSTERN_DNS_FOUND && is_counted)
-        count_void(evaluation);
+        spf_count_void(evaluation);
 }
 
 /* A hundred large answers may all be remembered ones, for which nothing waits. */

@@ -1,7 +1,7 @@
 /*
  * One evaluation under way, and the steps it is made of: spf_check.c goes through the records,
- * spf_expand.c expands macros, spf_library.c has libspf2 match what needs the DNS, and spf_ask.c,
- * which all of them ask through, is where the limits are kept.
+ * spf_fetch.c fetches one, spf_expand.c expands macros, spf_library.c has libspf2 match what needs
+ * the DNS, and spf_ask.c, which all of them ask through, is where the limits are kept.
  */
 #ifndef POSTERN_DNS_SPF_EVALUATION_H
 #define POSTERN_DNS_SPF_EVALUATION_H
@@ -72,6 +72,10 @@ enum postern_dns_status spf_ask(struct spf_evaluation *evaluation, enum spf_purp
 /* False, with the fault set, when it is one too many. */
 bool spf_count_term(struct spf_evaluation *evaluation);
 
+/* The running term has found nothing. It counts once, with the fault set when it is one too many.
+ */
+void spf_count_void(struct spf_evaluation *evaluation);
+
 /* Labels of 1 to 63 bytes, 253 in all, a dot after them or not; nothing that is not printable. */
 bool spf_name_is_proper(const char *name);
 
@@ -82,6 +86,12 @@ const struct spf_reverse *spf_reverse_names(struct spf_evaluation *evaluation);
 bool spf_reverse_is_validated(struct spf_evaluation *evaluation, const char *name);
 
 enum postern_dns_type spf_address_type(const struct spf_evaluation *evaluation);
+
+/* --- spf_fetch.c --- */
+
+/* The record of a domain, in the evaluation's arena. False when it has none, or is no domain; and
+ * with a fault, when it has two or one that is wrong, too. */
+bool spf_fetch(struct spf_evaluation *evaluation, const char *domain, struct spf_record *record);
 
 /* --- spf_check.c --- */
 

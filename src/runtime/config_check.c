@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #define SECRET_LIMIT 65536
+#define SERVICES     4 /* that have a key each for their address */
 
 /* Both are sizeof the largest that inet_pton takes, with brackets. */
 #define HOST_ROOM (INET6_ADDRSTRLEN + 2)
@@ -281,11 +282,52 @@ static void check_notify(struct config_draft *draft)
                            draft->smtp_password_file, &draft->config.notify.smtp_password);
 }
 
+/* The addresses of all services. */
+struct listening {
+    size_t count;
+    struct {
+        const char *address;
+        int line; /* 0: a default */
+    } items[];
+};
+
+static void add_listening(struct config_draft *draft, struct listening *all, const char *address,
+                          int line)
+{
+    for (size_t i = 0; address[0] != '\0' && i < all->count; i++)
+        if (strcmp(all->items[i].address, address) == 0)
+            config_problem_add(&draft->problems, line > 0 ? line : all->items[i].line,
+                               "expected an address for each service, `%s` is that of two",
+                               address);
+    all->items[all->count].address = address;
+    all->items[all->count++].line = line;
+}
+
+static void add_service(struct config_draft *draft, struct listening *all, const char *section,
+                        const char *key, const char *address)
+{
+    const struct config_setting *setting = find_setting(draft, section, key);
+    add_listening(draft, all, address, setting != NULL ? setting->line : 0);
+}
+
 static void check_listeners(struct config_draft *draft)
 {
-    if (draft->config.listen.count == 0)
-        config_problem_add(&draft->problems, find_setting(draft, "", "listen")->line,
+    const struct config *config = &draft->config;
+    const struct config_setting *listen = find_setting(draft, "", "listen");
+    if (config->listen.count == 0)
+        config_problem_add(&draft->problems, listen->line,
                            "listen: expected at least one address like \"127.0.0.1:7777\"");
+    struct listening *all = postern_alloc(
+        config->arena, sizeof *all + (config->listen.count + SERVICES) * sizeof all->items[0]);
+    all->count = 0;
+    for (size_t i = 0; i < config->listen.count; i++)
+        add_listening(draft, all, config->listen.items[i], listen != NULL ? listen->lines[i] : 0);
+    add_service(draft, all, "metrics", "listen", config->metrics_listen);
+    if (config->srs.domain[0] == '\0')
+        return;
+    add_service(draft, all, "srs", "listen_forward", config->srs.listen_forward);
+    add_service(draft, all, "srs", "listen_reverse", config->srs.listen_reverse);
+    add_service(draft, all, "srs", "listen_socketmap", config->srs.listen_socketmap);
 }
 
 void config_check_whole(struct config_draft *draft)

@@ -92,7 +92,8 @@ static bool program_start(struct program *program, struct postern_names recipien
                           struct postern_error *error)
 {
     char **arguments = make_arguments(program->route, recipients);
-    int code = arguments != NULL ? spawn(program, arguments) : ENOMEM;
+    bool runnable = access(program->route->sendmail, X_OK) == 0;
+    int code = !runnable ? errno : arguments == NULL ? ENOMEM : spawn(program, arguments);
     free(arguments);
     if (code == 0)
         return true;

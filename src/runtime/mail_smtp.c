@@ -1,4 +1,7 @@
 /*
+ * libcurl's multi interface would not do: after a mail it blocks until the server has answered.
+ * So the dialogue runs in a thread, on copies of all that it needs.
+ *
  * A login goes out only under TLS with a certificate that is right for the host. Without one
  * there is nothing to steal: then STARTTLS is taken where it is offered, whatever the certificate,
  * as mail servers do among themselves.
@@ -9,28 +12,41 @@
 
 #if HAVE_CURL
 
+#include "runtime/errand.h"
+#include "runtime/fiber.h"
 #include "runtime/log.h"
-#include "runtime/transfer.h"
+#include "util/arena.h"
 #include "util/buffer.h"
+#include "util/memory.h"
 
+#include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_TIMEOUT 20L /* seconds */
+#define CONNECT_TIMEOUT 20L  /* seconds */
+#define TIMEOUT_SHARE   0.95 /* libcurl gives up before the fiber does: it knows why */
 
 static const char expected[] =
     "expected a URL like \"smtp://127.0.0.1:25\", \"smtp://user@host.example:587\" or "
     "\"smtps://user@host.example:465\", in which an @ of the user is written %40";
 
+/* Everything is its own, in its arena or with libcurl. */
 struct dialogue {
-    CURL *easy;
-    CURLU *url;
+    struct errand errand;
+    struct postern_arena *arena;
+    const char *address, *password;
     struct curl_slist *recipients;
     struct buffer text;
+    long timeout; /* milliseconds */
+
+    CURL *easy;
+    CURLU *url;
     size_t sent;
     char refusal[200]; /* the server's last reply of 400 or more */
-    char problem[CURL_ERROR_SIZE];
+    bool good;
+    struct postern_error error;
 };
 
 /* --- URLs --- */
@@ -130,23 +146,23 @@ static void set_security(const struct dialogue *dialogue, bool login)
         curl_easy_setopt(dialogue->easy, CURLOPT_CAINFO, authorities);
 }
 
-static void set_address(struct dialogue *dialogue, const char *password)
+static void set_address(struct dialogue *dialogue)
 {
     bool login = move_part(dialogue, CURLUPART_USER, CURLOPT_USERNAME);
     bool given = move_part(dialogue, CURLUPART_PASSWORD, CURLOPT_PASSWORD);
-    if (login && !given && password != NULL)
-        curl_easy_setopt(dialogue->easy, CURLOPT_PASSWORD, password);
+    if (login && !given)
+        curl_easy_setopt(dialogue->easy, CURLOPT_PASSWORD, dialogue->password);
     set_security(dialogue, login);
     curl_easy_setopt(dialogue->easy, CURLOPT_CURLU, dialogue->url);
     curl_easy_setopt(dialogue->easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(dialogue->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(dialogue->easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(dialogue->easy, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
+    curl_easy_setopt(dialogue->easy, CURLOPT_TIMEOUT_MS, dialogue->timeout);
 }
 
-static void set_mail(struct dialogue *dialogue, const struct mail *mail)
+static void set_mail(struct dialogue *dialogue)
 {
-    append_lines(&dialogue->text, mail->text);
-    for (size_t i = 0; i < mail->recipients.count; i++)
-        dialogue->recipients = curl_slist_append(dialogue->recipients, mail->recipients.items[i]);
     curl_easy_setopt(dialogue->easy, CURLOPT_MAIL_RCPT, dialogue->recipients);
     curl_easy_setopt(dialogue->easy, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L);
     curl_easy_setopt(dialogue->easy, CURLOPT_UPLOAD, 1L);
@@ -155,43 +171,86 @@ static void set_mail(struct dialogue *dialogue, const struct mail *mail)
     curl_easy_setopt(dialogue->easy, CURLOPT_READDATA, dialogue);
     curl_easy_setopt(dialogue->easy, CURLOPT_HEADERFUNCTION, read_reply);
     curl_easy_setopt(dialogue->easy, CURLOPT_HEADERDATA, dialogue);
-    curl_easy_setopt(dialogue->easy, CURLOPT_ERRORBUFFER, dialogue->problem);
 }
 
-static bool dialogue_judge(const struct dialogue *dialogue, const struct mail *mail, CURLcode code,
-                           struct postern_error *error)
+static void judge(struct dialogue *dialogue, CURLcode code, const char *problem)
 {
+    const char *refusal = dialogue->refusal;
     char *host = NULL;
+    dialogue->good = code == CURLE_OK;
     curl_url_get(dialogue->url, CURLUPART_HOST, &host, 0);
-    const char *name = host != NULL ? host : "server", *refusal = dialogue->refusal;
-    if (code == CURLE_OK && mail->recipients.count > 1 && refusal[0] != '\0')
-        log_warning("%s took a mail, but not for all recipients: %s", name, refusal);
-    if (code != CURLE_OK)
-        postern_error_set(error, "%s: %s%s%s%s", name,
-                          dialogue->problem[0] != '\0' ? dialogue->problem
-                                                       : curl_easy_strerror(code),
-                          refusal[0] != '\0' ? " (" : "", refusal, refusal[0] != '\0' ? ")" : "");
+    postern_error_set(&dialogue->error, "%s: %s%s%s%s", host != NULL ? host : "the server",
+                      problem[0] != '\0' ? problem : curl_easy_strerror(code),
+                      refusal[0] != '\0' ? " (" : "", refusal, refusal[0] != '\0' ? ")" : "");
     curl_free(host);
-    return code == CURLE_OK;
+}
+
+static void perform(struct dialogue *dialogue)
+{
+    char problem[CURL_ERROR_SIZE] = "";
+    set_address(dialogue);
+    set_mail(dialogue);
+    curl_easy_setopt(dialogue->easy, CURLOPT_ERRORBUFFER, problem);
+    judge(dialogue, curl_easy_perform(dialogue->easy), problem);
+}
+
+/* In the thread. */
+static void dialogue_run(struct errand *errand)
+{
+    struct dialogue *dialogue = (struct dialogue *)errand;
+    dialogue->easy = curl_easy_init();
+    dialogue->url = curl_url();
+    if (dialogue->easy != NULL && dialogue->url != NULL &&
+        is_for_mail(dialogue->url, dialogue->address))
+        perform(dialogue);
+    else
+        postern_error_set(&dialogue->error, "smtp_url: %s", expected);
+    curl_easy_cleanup(dialogue->easy);
+    curl_url_cleanup(dialogue->url);
+}
+
+static void dialogue_free(struct errand *errand)
+{
+    struct dialogue *dialogue = (struct dialogue *)errand;
+    curl_slist_free_all(dialogue->recipients);
+    buffer_free(&dialogue->text);
+    arena_free(dialogue->arena);
+    free(dialogue);
+}
+
+static struct dialogue *dialogue_new(const struct mail_route *route, const struct mail *mail,
+                                     double seconds)
+{
+    struct dialogue *dialogue = memory_new(sizeof *dialogue);
+    dialogue->errand = (struct errand){.run = dialogue_run, .free = dialogue_free};
+    dialogue->arena = arena_new();
+    dialogue->address = postern_strdup(dialogue->arena, route->smtp_url);
+    dialogue->password =
+        postern_strdup(dialogue->arena, route->smtp_password != NULL ? route->smtp_password : "");
+    dialogue->timeout = seconds > 0.001 ? (long)(seconds * 1000) : 1;
+    append_lines(&dialogue->text, mail->text);
+    for (size_t i = 0; i < mail->recipients.count; i++)
+        dialogue->recipients = curl_slist_append(dialogue->recipients, mail->recipients.items[i]);
+    return dialogue;
 }
 
 bool mail_send_by_smtp(const struct mail_route *route, const struct mail *mail, double deadline,
                        struct postern_error *error)
 {
-    struct dialogue dialogue = {.easy = curl_easy_init(), .url = curl_url()};
-    bool good = false;
-    if (dialogue.easy == NULL || dialogue.url == NULL ||
-        !is_for_mail(dialogue.url, route->smtp_url)) {
-        postern_error_set(error, "smtp_url: %s", expected);
-    } else {
-        set_address(&dialogue, route->smtp_password);
-        set_mail(&dialogue, mail);
-        good = dialogue_judge(&dialogue, mail, transfer_run(dialogue.easy, deadline), error);
-    }
-    curl_easy_cleanup(dialogue.easy);
-    curl_url_cleanup(dialogue.url);
-    curl_slist_free_all(dialogue.recipients);
-    buffer_free(&dialogue.text);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    double seconds = (deadline - fiber_now()) * TIMEOUT_SHARE;
+    struct dialogue *dialogue = dialogue_new(route, mail, seconds);
+    enum errand_result result = errand_run(&dialogue->errand, deadline);
+    bool good = result == ERRAND_DONE && dialogue->good;
+    if (result == ERRAND_DONE && !good)
+        *error = dialogue->error;
+    else if (result == ERRAND_LATE)
+        postern_error_set(error, "no answer in time");
+    else if (result == ERRAND_FAILED)
+        postern_error_set(error, "cannot start a thread: %s", strerror(errno));
+    if (good && mail->recipients.count > 1 && dialogue->refusal[0] != '\0')
+        log_warning("a mail was taken, but not for all recipients: %s", dialogue->refusal);
+    errand_leave(&dialogue->errand);
     return good;
 }
 

@@ -2,6 +2,7 @@
 
 #include "directory/directory.h"
 #include "runtime/clock.h"
+#include "runtime/fiber.h"
 #include "util/names.h"
 #include <string.h>
 #include <unistd.h>
@@ -65,22 +66,27 @@ static enum postern_lookup is_hosted(const struct rewrite *rewrite, struct poste
     return directory_domain(&directory, domain, arena, deadline, &found, error);
 }
 
-/* What one lookup says for certain holds, even if the other has failed. */
+/*
+ * What one lookup says for certain holds, even if the other has failed; so the first one, if its
+ * database stalls, must leave time for the second.
+ */
 static enum rewrite_result look_up(const struct rewrite *rewrite, struct postern_arena *arena,
                                    const char *domain, double deadline, const char **why)
 {
-    struct postern_error error = {{0}};
-    enum postern_lookup hosted = is_hosted(rewrite, arena, domain, deadline, &error);
+    struct postern_error hosted_error = {{0}}, excluded_error = {{0}};
+    double now = fiber_now(), half = now + (deadline - now) / 2;
+    enum postern_lookup hosted = is_hosted(rewrite, arena, domain, half, &hosted_error);
     *why = "its domain is hosted here";
     if (hosted == POSTERN_FOUND)
         return REWRITE_NOT_FOUND;
-    enum postern_lookup excluded = is_excluded(rewrite, arena, domain, deadline, &error);
+    enum postern_lookup excluded = is_excluded(rewrite, arena, domain, deadline, &excluded_error);
     *why = "its domain is excluded from rewriting";
     if (excluded == POSTERN_FOUND)
         return REWRITE_NOT_FOUND;
     if (hosted != POSTERN_FAILED && excluded != POSTERN_FAILED)
         return REWRITE_DONE;
-    *why = postern_strdup(arena, error.text);
+    *why =
+        postern_strdup(arena, hosted == POSTERN_FAILED ? hosted_error.text : excluded_error.text);
     return REWRITE_TRY_AGAIN;
 }
 

@@ -1,7 +1,8 @@
 /*
  * An address is read and written in its fields: tag, hash, time, host, local part. What comes
  * quoted is worked on without its quotes and given back with them, since mail servers move them: of
- * "a b"@host, rewritten, the whole local part comes back quoted.
+ * "a b"@host, rewritten, the whole local part comes back quoted. So does that of a@[192.0.2.1],
+ * since Postfix cuts a local part at the brackets.
  */
 #include "srs/srs.h"
 
@@ -192,7 +193,8 @@ enum srs_result srs_forward(const struct srs *srs, struct postern_arena *arena, 
         address_unquote(arena, &sender);
     if (sender.local[0] == '\0')
         return SRS_NOT_AN_ADDRESS;
-    struct address result = {.domain = srs->domain, .is_quoted = sender.is_quoted};
+    bool has_literal = sender.domain[0] == '[';
+    struct address result = {.domain = srs->domain, .is_quoted = sender.is_quoted || has_literal};
     result.local = local_rewritten(srs, arena, &sender, now);
     if (result.local == NULL)
         return SRS_NOT_AN_ADDRESS;

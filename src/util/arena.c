@@ -98,6 +98,15 @@ char *postern_strdup(struct postern_arena *arena, const char *text)
     return postern_strndup(arena, text, strlen(text));
 }
 
+const char *postern_shorten(struct postern_arena *arena, const char *text, size_t length)
+{
+    if (strlen(text) <= length)
+        return text;
+    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length--;
+    return postern_strndup(arena, text, length);
+}
+
 char *postern_lower(struct postern_arena *arena, const char *text)
 {
     char *copy = postern_strdup(arena, text);

@@ -439,7 +439,7 @@ static bool parameter_set(char *text)
 static const struct scenario *scenario_find(const char *name)
 {
     const struct scenario *const lists[] = {scenarios, fault_scenarios, rate_scenarios,
-                                            triplet_scenarios};
+                                            triplet_scenarios, transaction_scenarios};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (const struct scenario *scenario = lists[i]; scenario->name != NULL; scenario++)
             if (strcmp(scenario->name, name) == 0)

@@ -67,5 +67,6 @@ struct scenario {
 extern const struct scenario fault_scenarios[]; /* these end with one that has no name */
 extern const struct scenario rate_scenarios[];
 extern const struct scenario triplet_scenarios[];
+extern const struct scenario transaction_scenarios[];
 
 #endif

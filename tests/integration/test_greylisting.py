@@ -109,6 +109,16 @@ def test_another_client_is_greylisted_though_one_has_passed(greylist):
     assert greylist.ask(rcpt(client_address="192.0.2.8")) == DEFERRED
 
 
+@pytest.mark.parametrize("attribute, address", [
+    ("sender", "x" * 300 + "@long.example"), ("sender", "x@" + "long." * 60 + "example"),
+    ("recipient", "x" * 254 + "é@long.example")])
+def test_address_too_long_for_the_table_does_not_get_around_greylisting(greylist, attribute,
+                                                                        address):
+    assert greylist.ask(rcpt(**{attribute: address})) == DEFERRED
+    greylist.advance(901)
+    assert greylist.ask(rcpt(**{attribute: address})) == "DUNNO"
+
+
 def test_triplet_that_has_expired_is_first_seen_again(greylist):
     greylist.ask(rcpt())
     greylist.ask(rcpt())

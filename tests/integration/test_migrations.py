@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
+from harness.dns import DnsServer
 from harness.mariadb import MariaDB
-from harness.migrated import TABLES, ServerDatabase
+from harness.migrated import OWN_TABLES, TABLES, ServerDatabase
 from harness.policy import rcpt
 from harness.ports import free_port
 from harness.postgresql import PostgreSQL
@@ -144,7 +145,7 @@ def test_empty_database_is_made_and_asked_for_nothing_more(site, empty):
     assert code == NOTHING and lines["iredapd"]["state"] == "empty"
     assert INIT in lines["iredapd"]["advice"]
     assert changed(daemon, "db", "init") == NEWEST
-    assert set(TABLES) | {"postern_schema"} == empty.tables()
+    assert set(TABLES) | OWN_TABLES == empty.tables()
     code, lines = status(daemon)
     assert code == DONE and set(lines) == {"iredapd"}
     line = lines["iredapd"]
@@ -246,6 +247,19 @@ def test_rows_that_were_merged_or_removed_are_backed_up(site, iredapd):
     for name in backups:
         table = name.removeprefix("postern_backup_")
         assert set(iredapd.query(f"SELECT {TABLES[table]} FROM {name}")) <= set(before[table])
+
+
+def test_whitelisted_domains_are_refreshed_on_migrated_tables(site, iredapd):
+    record = "v=spf1 ip4:203.0.113.0/24 ip4:198.51.100.7 -all"
+    with DnsServer({"partner.example": {"TXT": [record]}}) as dns:
+        daemon = site(iredapd, sections={"dns": dns.section("1s")})
+        migrate(daemon)
+        before = iredapd.rows("greylisting_whitelist_domain_spf")
+        done = daemon.ctl("greylist", "domain", "refresh")
+        assert done.returncode == DONE, done.stderr
+    after = iredapd.rows("greylisting_whitelist_domain_spf")
+    assert after[:1] == before and [row[1:] for row in after[1:]] == [
+        ("@.", "198.51.100.7", "AUTO-UPDATE: partner.example")]
 
 
 def test_daemon_greylists_on_migrated_tables(site, iredapd):

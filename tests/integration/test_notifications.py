@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness.policy import rcpt
+from harness.load import at_once
+from harness.policy import end_of_message, rcpt
 from harness.sendmail import Sendmail, parse_message
 from harness.smtp_server import SmtpServer, make_certificate
 from harness.wait import wait_for
@@ -167,6 +168,20 @@ def test_window_that_is_over_is_still_told_of(notifier, sendmail, database):
     assert attributes(mail.message)["Refused"] == day_ago
 
 
+def test_mail_says_when_its_counts_are_of_a_later_window(notifier, sendmail, database):
+    daemon = notifier()
+    sendmail.set("fail")
+    counter = add_counter(database, USER, daemon.now)
+    daemon.wait_for_log(FAILED)
+    wait_for_mark(database, counter, -daemon.now)
+    daemon.advance(3600)
+    sendmail.set()
+    database.execute("UPDATE throttle_tracking SET init_time = ? WHERE id = ?", daemon.now - 1,
+                     counter)
+    mail, = sendmail.wait_for_mails(1)
+    assert "next period" in attributes(mail.message)["Note"]
+
+
 def test_counter_without_a_mark_is_not_told_of(notifier, sendmail, database):
     daemon = notifier()
     quiet = add_counter(database, "quiet@example.com", 0)
@@ -179,6 +194,30 @@ def test_counter_without_a_mark_is_not_told_of(notifier, sendmail, database):
 
 
 # --- who sends ---
+
+def test_limit_that_two_hosts_reach_at_once_is_told_of_once(postern, database, sendmail):
+    """1024 messages through 64 connections, 100 of which may pass."""
+    notify = {"notify": {"recipients": ["root"], "sendmail": sendmail.path}}
+    daemons = [postern(plugins=["throttle"], database=database, init=number == 0, sections=notify,
+                       cache_ttl="1h") for number in range(2)]
+    database.execute("INSERT INTO throttle (account, kind, period, max_msgs, shared)"
+                     " VALUES ('@.', 'external', 3600, 100, 1)")
+
+    def send(number):
+        with daemons[number % 2].policy() as client:
+            return [client.request(end_of_message(instance=f"{number}.{serial}"))
+                    for serial in range(16)]
+
+    answers = [answer for some in at_once(64, send) for answer in some]
+    assert answers.count("DUNNO") == 100
+    assert answers.count("REJECT Throttling quota exceeded") == len(answers) - 100
+    mail, = sendmail.wait_for_mails(1)
+    assert attributes(mail.message)["Messages"] == "100 of 100"
+    wait_for(lambda: database.count("throttle_tracking", "last_notify_time > 0"), "the mark")
+    for daemon in daemons:
+        daemon.stop()
+    assert accounts_in(sendmail.wait_for_mails(1)) == ["@."]
+
 
 def test_two_hosts_on_one_database_tell_of_each_counter_once(notifier, sendmail, database):
     daemons = [notifier(), notifier()]
@@ -301,13 +340,15 @@ def test_slow_sendmail_holds_up_nothing_else(notifier, sendmail, database):
     sendmail.wait_for_mails(1)
 
 
-def test_silent_smtp_server_holds_up_nothing_else(notifier, database, smtp):
-    server = smtp(silent=True)
+@pytest.mark.parametrize("place", ["connect", "data"])
+def test_smtp_server_that_falls_silent_holds_up_nothing_else(notifier, database, smtp, place):
+    server = smtp(stall=place)
     daemon = notifier(smtp_url=f"smtp://localhost:{server.port}")
     counter = add_counter(database, USER, daemon.now)
-    wait_for_mark(database, counter, -(daemon.now + LEASE))
+    assert server.stalled.wait(30)
     assert_all_else_goes_on(daemon)
     assert mark_of(database, counter) == -(daemon.now + LEASE)
+    assert server.received == []
 
 
 # --- SMTP ---
@@ -326,6 +367,8 @@ def test_smtp_with_a_login_is_encrypted(notifier, database, smtp, trusted, folde
     assert mail.data.replace(b"\r\n", b"").find(b"\n") == -1
     assert attributes(parse_message(mail.data))["Account"] == USER
     wait_for_mark(database, counter, daemon.now)
+    add_counter(database, "second@example.com", daemon.now)
+    server.wait_for_mails(2)
 
 
 def test_password_may_be_in_the_url(notifier, database, smtp, trusted):
@@ -380,6 +423,7 @@ def test_refused_recipient_does_not_keep_the_mail_from_the_others(notifier, data
     counter = add_counter(database, USER, daemon.now)
     mail, = server.wait_for_mails(1)
     assert mail.recipients == ["ops@example.com"]
+    wait_for(lambda: server.quits == 1, "the end of the session")
     daemon.wait_for_log("550 5.1.1 <gone@example.com> is unknown")
     wait_for_mark(database, counter, daemon.now)
 

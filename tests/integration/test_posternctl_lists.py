@@ -308,6 +308,12 @@ def test_no_lines_change_nothing(ctl):
     assert amavisd(ctl, "SELECT email FROM users") == []
 
 
+def test_closed_standard_input_is_an_error(ctl):
+    said = ctl.refused("rdns", "add", "--blacklist", "-", status=UNREACHABLE, text=None,
+                       preexec_fn=lambda: os.close(0))
+    assert said == "posternctl: cannot read standard input: Bad file descriptor\n"
+
+
 def test_too_much_input_is_refused(ctl):
     said = ctl.refused("rdns", "add", "--blacklist", "-", text="a.example\n" * 1_700_000,
                        status=UNREACHABLE)

@@ -7,6 +7,7 @@ import pytest
 
 from harness.dovecot import USERS
 from harness.postfix import ELSEWHERE, LATE
+from harness.sendmail import Sendmail
 from harness.smtp import SmtpSession, send_mail
 from harness.wait import wait_for
 
@@ -35,6 +36,13 @@ def logged(site, **fields):
     """The one line of the log that has these fields."""
     line, = wait_for(lambda: site.daemon.log_requests(**fields), f"a line with {fields}")
     return line
+
+
+def throttle(site, account, **limits):
+    """A setting for mail of users, per hour."""
+    values = {"account": account, "kind": "outbound", "period": 3600, **limits}
+    site.database.execute(f"INSERT INTO throttle ({', '.join(values)})"
+                          f" VALUES ({', '.join('?' * len(values))})", *values.values())
 
 
 def assert_no_relay(reply):
@@ -76,6 +84,52 @@ def test_wrong_password_is_no_login(submission):
     site = submission("reject_null_sender")
     with pytest.raises(smtplib.SMTPAuthenticationError):
         SmtpSession(site.port, login=(ALICE, "a guess"))
+
+
+# --- throttles ---
+
+def test_user_who_has_reached_a_limit_is_refused_until_the_window_is_over(submission):
+    site = submission("throttle")
+    throttle(site, ALICE, max_msgs=2)
+    for _ in range(2):
+        assert send_mail(site.port, ALICE, RELAYED, login=LOGIN[ALICE]).code == 250
+    reply = send_mail(site.port, ALICE, RELAYED, login=LOGIN[ALICE])
+    assert reply.code == 554 and "Throttling quota exceeded" in reply.text
+    assert logged(site, state="END-OF-MESSAGE", action="reject")["sasl"] == ALICE
+    assert send_mail(site.port, BOB, RELAYED, login=LOGIN[BOB]).code == 250
+    site.daemon.advance(3601)
+    assert send_mail(site.port, ALICE, RELAYED, login=LOGIN[ALICE]).code == 250
+    site.postfix.wait_for_mails(4)
+
+
+def test_user_is_throttled_whatever_the_sender_and_the_number_of_recipients(submission):
+    site = submission("throttle")
+    throttle(site, ALICE, max_msgs=3)
+    people = [f"p{number}@{ELSEWHERE}" for number in range(4)]
+    assert "quota exceeded" in send_mail(site.port, BOB, *people, login=LOGIN[ALICE]).text
+    assert send_mail(site.port, BOB, *people[:3], login=LOGIN[ALICE]).code == 250
+    assert "quota exceeded" in send_mail(site.port, BOB, RELAYED, login=LOGIN[ALICE]).text
+    site.postfix.wait_for_mails(3)
+
+
+def test_message_that_is_too_large_for_a_user_is_refused(submission):
+    site = submission("throttle")
+    throttle(site, "@example.org", msg_size=100)
+    reply = send_mail(site.port, ALICE, RELAYED, login=LOGIN[ALICE], subject="long " * 20)
+    assert reply.code == 554 and "Message size is too large" in reply.text
+
+
+def test_throttled_user_is_told_of_once(submission, folder):
+    sendmail = Sendmail(folder)
+    site = submission("throttle", sections={"notify": {"recipients": ["root"],
+                                                       "sendmail": sendmail.path}})
+    throttle(site, ALICE, max_msgs=1)
+    with SmtpSession(site.port, login=LOGIN[ALICE]) as session:
+        codes = [session.send(ALICE, RELAYED).code for _ in range(5)]
+    assert codes == [250, 554, 554, 554, 554]
+    mail, = sendmail.wait_for_mails(1)
+    assert mail.message["Subject"] == f"Throttled: {ALICE} (outbound, 1h)"
+    site.postfix.wait_for_mails(1)
 
 
 # --- white- and blacklists ---

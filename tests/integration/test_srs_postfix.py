@@ -33,7 +33,8 @@ recipient_canonical_classes = envelope_recipient, header_recipient
 virtual_alias_domains = {domain}
 virtual_alias_maps = inline:{{ {alias}={friend} }}
 transport_maps = inline:{{ outside.example=smtp:[127.0.0.1]:{sink}
-    sender.example=smtp:[127.0.0.1]:{sink} else.example=smtp:[127.0.0.1]:{sink} }}
+    sender.example=smtp:[127.0.0.1]:{sink} else.example=smtp:[127.0.0.1]:{sink}
+    [127.0.0.1]=smtp:[127.0.0.1]:{sink} }}
 """
 
 MASTER_CF = """\
@@ -115,6 +116,17 @@ def test_odd_sender_is_rewritten_and_its_bounce_comes_home(mail, sender):
     assert send_mail(mail.port, sender, FORWARDED).code == 250
     address = mail.sink.wait_for_mail().sender
     assert address == rewritten(mail, sender)
+    mail.sink.clear()
+    assert send_mail(mail.port, "", address).code == 250
+    assert mail.sink.wait_for_mail().recipients == [sender]
+
+
+@pytest.mark.parametrize("sender", ['"a b"@sender.example', '"a..b"@sender.example',
+                                    '"a,(b)\\"c\\\\d"@sender.example', "alice@[127.0.0.1]"])
+def test_sender_that_needs_quotes_is_rewritten_and_its_bounce_comes_home(mail, sender):
+    assert send_mail(mail.port, sender, FORWARDED).code == 250
+    address = mail.sink.wait_for_mail().sender
+    assert address.startswith('"SRS0=') and address.endswith(f'"@{DOMAIN}')
     mail.sink.clear()
     assert send_mail(mail.port, "", address).code == 250
     assert mail.sink.wait_for_mail().recipients == [sender]

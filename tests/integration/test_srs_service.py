@@ -1,6 +1,8 @@
 """The SRS services: lookups over tcp_table and socketmap, and what clients may send there."""
+import contextlib
 import random
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -156,6 +158,44 @@ def test_without_the_vmail_database_reverse_goes_on(lonely, service):
         assert client.request("bob@example.org").status == client.NOT_FOUND
 
 
+# Each keeps the table of hosted domains from being read while it sleeps.
+LOCKS = {"pgsql": "BEGIN; LOCK TABLE domain; SELECT pg_sleep(30); COMMIT",
+         "mysql": "LOCK TABLES domain WRITE; DO SLEEP(30)"}
+LOCKED = {"pgsql": "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+          "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'DO SLEEP(30)'"}
+
+
+def keep_lock(database, sql):
+    with contextlib.suppress(subprocess.CalledProcessError):  # until its connection is ended
+        database.query(sql)
+
+
+@pytest.fixture
+def stalled(postern, databases):
+    """A daemon whose vmail database takes questions and does not answer."""
+    if databases.section()["driver"] == "sqlite":
+        pytest.skip("there reading waits for nobody")
+    server, vmail = databases.server, databases.vmail
+    daemon = start(postern, database=databases, request_timeout="4s")
+    keeper = threading.Thread(target=keep_lock, args=(vmail, LOCKS[server.driver]))
+    keeper.start()
+    wait_for(lambda: server.query(LOCKED[server.driver])[0][0], "the lock")
+    yield daemon
+    server.terminate_connections(vmail.name)
+    keeper.join()
+
+
+def test_vmail_database_that_stalls_is_named_and_holds_up_no_other_lookup(stalled, service):
+    stalled.database.execute("INSERT INTO srs_exclude_domains (domain) VALUES ('excluded.example')")
+    with connect(stalled, service) as client, connect(stalled, service, "reverse") as reverse:
+        assert client.request("alice@excluded.example").status == client.NOT_FOUND
+        assert client.request(SENDER).status == client.TRY_AGAIN
+        assert client.request("bob@example.org").status == client.NOT_FOUND
+        assert reverse.request(sign(SENDER, stalled.now)) == (reverse.FOUND, SENDER)
+    line, = stalled.wait_for_log("result=failed")
+    assert "database vmail" in line and "iredapd" not in line
+
+
 # --- how requests come ---
 
 def test_many_requests_are_answered_on_one_connection(forward):
@@ -250,6 +290,24 @@ def test_connections_of_all_services_count_for_max_connections(postern):
             assert first.request(SENDER).status == first.FOUND
             second.close()
             assert late.read_answer().status == late.FOUND
+
+
+def test_full_worker_takes_no_connection_of_any_service(postern):
+    daemon = start(postern, workers=1, max_connections=3)
+    clients = [connect(daemon, "tcp_table") for _ in range(3)]
+    for client in clients:
+        assert client.request(SENDER).status == "200"
+    late = [connect(daemon, *where) for where in PORTS[1:]]
+    for client in late:
+        client.send(client.encode("nobody"))
+    for _ in range(50):
+        assert clients[0].request(SENDER).status == "200"
+    assert daemon.metrics().sum("postern_connections") == 3
+    for client in clients:
+        client.close()
+    for client in late:
+        assert client.read_answer().status == client.NOT_FOUND
+        client.close()
 
 
 # --- limits ---
@@ -435,6 +493,19 @@ def test_idle_connections_survive_a_reload(postern):
     clients = [connect(daemon, *where) for where in PORTS for _ in range(5)]
     for client in clients:
         client.request(SENDER)
+    daemon.reload()
+    for client in clients:
+        assert client.request("nobody").status == client.NOT_FOUND
+        client.close()
+
+
+def test_reload_that_lowers_max_connections_leaves_no_client_without_an_answer(postern):
+    daemon = start(postern, workers=1, max_connections=6)
+    clients = [connect(daemon, *where) for where in PORTS for _ in range(2)]
+    for client in clients:
+        client.request(SENDER)
+    daemon.settings["max_connections"] = 2
+    daemon.write_config()
     daemon.reload()
     for client in clients:
         assert client.request("nobody").status == client.NOT_FOUND

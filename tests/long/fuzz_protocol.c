@@ -49,7 +49,8 @@ static void check_address(const struct postern_request *request, const char *add
 static void take_request(struct reading *reading, struct session *session,
                          struct postern_request *request)
 {
-    static const struct config config = {.recipient_delimiters = "+-", .request_timeout = 20};
+    static const struct config config = {
+        .recipient_delimiters = "+-", .request_timeout = 20, .srs = {.domain = "srs.example.org"}};
     request_derive(request, &config);
     check_address(request, request->sender, request->sender_without_ext, request->sender_domain);
     check_address(request, request->recipient, request->recipient_without_ext,

@@ -64,7 +64,7 @@ static void check_rewriting(const char *key, struct postern_arena *arena)
     if (srs_forward(&srs, arena, key, NOW, &rewritten) != SRS_REWRITTEN)
         return;
     require(srs_reverse(&srs, arena, rewritten, NOW, &back) == SRS_REWRITTEN);
-    bool is_plain = strncasecmp(key, "srs", 3) != 0 && strpbrk(key, "\"\\") == NULL;
+    bool is_plain = strncasecmp(key, "srs", 3) != 0 && strpbrk(key, "\"\\[") == NULL;
     require(!is_plain || strcasecmp(key, back) == 0);
 }
 

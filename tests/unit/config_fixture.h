@@ -60,6 +60,8 @@ static const struct postern_plugin null_sender = {
     .name = "reject_null_sender", .priority = 100, .check = check};
 static const struct postern_plugin to_hostname = {
     .name = "reject_to_hostname", .priority = 100, .check = check};
+static const struct postern_plugin throttle = {.name = "throttle", .priority = 60, .check = check};
+static const struct postern_plugin rdns = {.name = "wblist_rdns", .priority = 99, .check = check};
 static const struct postern_plugin wblist = {
     .name = "wblist", .priority = 40, .database = "amavisd", .check = check};
 static struct postern_plugin broken = {.name = "broken", .check = check};
@@ -72,7 +74,9 @@ static const struct {
     {"old_greylisting", &greylisting},
     {"reject_null_sender", &null_sender},
     {"reject_to_hostname", &to_hostname},
+    {"throttle", &throttle},
     {"wblist", &wblist},
+    {"wblist_rdns", &rdns},
     {"broken", &broken},
 };
 

@@ -77,6 +77,14 @@ static void copies_are_equal_and_apart(void **state)
     assert_memory_equal(postern_strndup(*state, "a\0b", 3), "a\0b", 4);
 }
 
+static void text_is_shortened_between_characters(void **state)
+{
+    assert_string_equal(postern_shorten(*state, "abc", 3), "abc");
+    assert_string_equal(postern_shorten(*state, "abcd", 3), "abc");
+    assert_string_equal(postern_shorten(*state, "ab\u00e9", 3), "ab");
+    assert_string_equal(postern_shorten(*state, "a\u20acb", 4), "a\u20ac");
+}
+
 static void lower_case_is_of_ascii_only(void **state)
 {
     assert_string_equal(postern_lower(*state, "User@EXAMPLE.Com[`{]"), "user@example.com[`{]");
@@ -192,6 +200,7 @@ int main(void)
         TEST(used_bytes_grow_with_what_is_taken),
         TEST(freeing_no_arena_is_fine),
         TEST(copies_are_equal_and_apart),
+        TEST(text_is_shortened_between_characters),
         TEST(lower_case_is_of_ascii_only),
         TEST(printf_takes_what_the_text_needs),
         TEST(buffer_grows_and_stays_terminated),

@@ -313,6 +313,27 @@ static void addresses_and_networks_are_checked_one_by_one(void **state)
     EXPECT_ERRORS("\nlisten = {}", "2: listen: expected at least one address");
 }
 
+static void address_of_two_services_is_refused(void **state)
+{
+    (void)state;
+    EXPECT_ERRORS("listen = {\"127.0.0.1:1\", \"*:2\",\n \"127.0.0.1:1\"}\n"
+                  "metrics { listen = \"*:2\" }\n",
+                  "2: expected an address for each service, `127.0.0.1:1` is that of two",
+                  "3: expected an address for each service, `*:2` is that of two");
+    EXPECT_ERRORS("\nlisten = {\"127.0.0.1:7780\"}\n",
+                  "2: expected an address for each service, `127.0.0.1:7780` is that of two");
+    config_free(load_good("metrics { listen = \"127.0.0.1:7778\" }"));
+#if HAVE_CRYPTO
+    EXPECT_ERRORS("srs { " SRS_DOMAIN " secrets = {\"x\"}\nlisten_socketmap = \"127.0.0.1:7778\"\n"
+                  "listen_reverse = \"127.0.0.1:7778\" }\n",
+                  "2: expected an address for each service, `127.0.0.1:7778` is that of two",
+                  "2: expected an address for each service, `127.0.0.1:7778` is that of two",
+                  "3: expected an address for each service, `127.0.0.1:7778` is that of two");
+    config_free(load_good("srs { " SRS_DOMAIN " secrets = {\"x\"} listen_forward = \"\" "
+                          "listen_reverse = \"\" }"));
+#endif
+}
+
 static char *read_sample(struct postern_arena *arena)
 {
     size_t length;
@@ -346,7 +367,7 @@ static void the_sample_works_as_it_is(void **state)
         fail_msg("%s", errors);
     struct config *defaults = load_good("");
     expect_same_values(config, defaults);
-    assert_int_equal(config->plugins_length, 3);
+    assert_int_equal(config->plugins_length, 6);
     config_free(config);
     config_free(defaults);
 }
@@ -406,6 +427,7 @@ int main(void)
         cmocka_unit_test(srs_needs_a_secret_and_a_build_that_has_it),
         cmocka_unit_test(delimiter_that_every_address_has_is_refused),
         cmocka_unit_test(addresses_and_networks_are_checked_one_by_one),
+        cmocka_unit_test(address_of_two_services_is_refused),
         cmocka_unit_test(the_sample_works_as_it_is),
         cmocka_unit_test(the_sample_shows_every_key_with_its_default),
     };

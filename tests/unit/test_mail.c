@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "fibers.h"
 
 #include "build_config.h"
@@ -5,17 +6,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A script that takes a mail, and what it leaves. */
+/* A script or a server that takes a mail, and how that ended. */
 struct attempt {
     const char *script;
+    struct server *server;
     double seconds;
     bool sent;
     struct postern_error error;
@@ -209,6 +213,116 @@ static void url_says_whether_it_has_a_login(void **state)
     assert_true(login.user && login.password);
 }
 
+/* A server in a fiber of its own: greets, says yes to everything, and keeps what it hears. */
+struct server {
+    int listening;
+    const char *verb, *reply; /* its answer to lines that begin with that; NULL is silence */
+    char heard[2000];
+    char url[64];
+};
+
+static bool say(int fd, const char *text)
+{
+    return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static const char *reply_to(const struct server *server, const char *line, bool *data)
+{
+    if (*data && strcmp(line, ".") != 0)
+        return "";
+    if (server->verb != NULL && strncmp(line, server->verb, strlen(server->verb)) == 0)
+        return server->reply;
+    *data = strcmp(line, "DATA") == 0;
+    return *data ? "354 go on\r\n" : "250 ok\r\n";
+}
+
+static void converse(struct server *server, int fd)
+{
+    bool data = false;
+    size_t begin = 0, length = 0;
+    ssize_t got;
+    say(fd, "220 here\r\n");
+    while (fiber_wait_fd(fd, EV_READ, NEVER) != 0 &&
+           (got = read(fd, server->heard + length, sizeof server->heard - 1 - length)) > 0) {
+        length += (size_t)got;
+        for (char *end; (end = strstr(server->heard + begin, "\r\n")) != NULL;) {
+            *end = '\0';
+            const char *reply = reply_to(server, server->heard + begin, &data);
+            *end = '\r';
+            begin = (size_t)(end - server->heard) + 2;
+            if (reply != NULL)
+                say(fd, reply);
+        }
+    }
+}
+
+static void serve(void *arg)
+{
+    struct server *server = arg;
+    int fd;
+    assert_int_not_equal(fiber_wait_fd(server->listening, EV_READ, NEVER), 0);
+    fd = accept4(server->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    assert_true(fd >= 0);
+    converse(server, fd);
+    close(fd);
+    close(server->listening);
+}
+
+static void send_by_smtp(void *arg)
+{
+    struct attempt *attempt = arg;
+    struct server *server = attempt->server;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    server->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server->listening, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(server->listening, 1), 0);
+    assert_int_equal(getsockname(server->listening, (struct sockaddr *)&address, &size), 0);
+    snprintf(server->url, sizeof server->url, "smtp://127.0.0.1:%d", ntohs(address.sin_port));
+    assert_true(fiber_spawn(serve, server));
+    struct mail_route route = {"/none", server->url, ""};
+    struct mail mail = {{2, (const char *[]){"root", "a@b.example"}}, "Subject: x\n\n.Hello\n"};
+    attempt->sent = mail_send(&route, &mail, fiber_now() + attempt->seconds, &attempt->error);
+}
+
+static struct attempt send_to(struct server *server, double seconds)
+{
+    struct attempt attempt = {.server = server, .seconds = seconds};
+    in_fiber(send_by_smtp, &attempt);
+    return attempt;
+}
+
+static void server_gets_the_mail_with_the_null_sender(void **state)
+{
+    (void)state;
+    struct server server = {0};
+    struct attempt attempt = send_to(&server, 60);
+    assert_string_equal(attempt.error.text, "");
+    assert_true(attempt.sent);
+    assert_non_null(strstr(server.heard, "MAIL FROM:<>"));
+    assert_non_null(strstr(server.heard, "\r\nRCPT TO:<root>\r\nRCPT TO:<a@b.example>\r\n"));
+    assert_non_null(strstr(server.heard, "\r\nSubject: x\r\n\r\n..Hello\r\n.\r\n"));
+}
+
+static void server_that_refuses_is_quoted(void **state)
+{
+    (void)state;
+    struct server server = {.verb = "DATA", .reply = "554 5.7.1 not today\r\n"};
+    struct attempt attempt = send_to(&server, 60);
+    assert_false(attempt.sent);
+    assert_non_null(strstr(attempt.error.text, "127.0.0.1: "));
+    assert_non_null(strstr(attempt.error.text, "(554 5.7.1 not today)"));
+}
+
+static void server_that_is_silent_is_left_in_time(void **state)
+{
+    (void)state;
+    struct server server = {.verb = "MAIL"};
+    struct attempt attempt = send_to(&server, 0.5);
+    assert_false(attempt.sent);
+    assert_non_null(strstr(attempt.error.text, "timed out"));
+}
+
 #else
 
 static void build_without_libcurl_says_so(void **state)
@@ -236,6 +350,9 @@ int main(void)
 #if HAVE_CURL
         cmocka_unit_test(urls_for_smtp_are_taken_and_no_others),
         cmocka_unit_test(url_says_whether_it_has_a_login),
+        cmocka_unit_test(server_gets_the_mail_with_the_null_sender),
+        cmocka_unit_test(server_that_refuses_is_quoted),
+        cmocka_unit_test(server_that_is_silent_is_left_in_time),
 #else
         cmocka_unit_test(build_without_libcurl_says_so),
 #endif

@@ -59,7 +59,7 @@ static enum rewrite_result forward(const char *address)
         rewrite_forward(&rewrite, arena, address, fiber_now() + 10, &result, &why);
     assert_true((done == REWRITE_DONE) == (result != NULL));
     if (done == REWRITE_DONE)
-        assert_int_equal(strncmp(result, "SRS0=", 5), 0);
+        assert_int_equal(strncmp(result + (result[0] == '"'), "SRS0=", 5), 0);
     return done;
 }
 

@@ -231,6 +231,58 @@ static void rolled_back_transaction_fails_all_its_statements(void **state)
     in_fiber(check_count, &(int){0});
 }
 
+/* --- transactions of the caller's --- */
+
+/* Three rows, the second of which is what arg says. */
+static void insert_three(void *arg)
+{
+    struct postern_arena *arena = arena_new();
+    struct postern_value texts[] = {postern_text("first"), postern_text(arg), postern_text("last")};
+    struct db_query queries[3];
+    struct postern_rows rows[3];
+    struct postern_error error = {{0}};
+    for (size_t i = 0; i < 3; i++)
+        queries[i] = (struct db_query){&insert, &texts[i], 1, arena, fiber_now() + 10, 0};
+    bool done = db_transaction(writing.db, queries, 3, rows, &error);
+    bool is_bad = strcmp(arg, "bad") == 0;
+    assert_true(done == !is_bad);
+    assert_int_equal(rows[0].changed + rows[2].changed, is_bad ? 0 : 2);
+    assert_int_equal(error.text[0] != '\0', is_bad);
+    arena_free(arena);
+    done_writing();
+}
+
+static void spawn_transactions(void *arg)
+{
+    (void)arg;
+    start_writing(4);
+    assert_true(fiber_spawn(insert_one, "good"));
+    assert_true(fiber_spawn(insert_three, "good"));
+    assert_true(fiber_spawn(insert_three, "bad"));
+    assert_true(fiber_spawn(insert_one, "good"));
+}
+
+static void failed_transaction_fails_alone_and_wholly(void **state)
+{
+    (void)state;
+    in_fiber(spawn_transactions, NULL);
+    in_fiber(check_count, &(int){5});
+}
+
+static void spawn_bad_transaction(void *arg)
+{
+    (void)arg;
+    start_writing(1);
+    assert_true(fiber_spawn(insert_three, "bad"));
+}
+
+static void failed_transaction_leaves_nothing(void **state)
+{
+    (void)state;
+    in_fiber(spawn_bad_transaction, NULL);
+    in_fiber(check_count, &(int){0});
+}
+
 static void write_returning(void *arg)
 {
     (void)arg;
@@ -617,6 +669,8 @@ int main(void)
         TEST(all_rows_of_many_fibers_are_there),
         TEST(failed_statement_fails_alone),
         TEST(rolled_back_transaction_fails_all_its_statements),
+        TEST(failed_transaction_fails_alone_and_wholly),
+        TEST(failed_transaction_leaves_nothing),
         TEST(returned_rows_of_a_write_are_kept),
         TEST(write_that_changes_nothing_is_not_found),
         TEST(locked_file_makes_writers_wait_and_nobody_else),

@@ -71,7 +71,6 @@ static const struct {
     {"alice@remote.example", "SRS0=ii9F=JJ=remote.example=alice@srs.example", NULL},
     {"Alice@Remote.Example", "SRS0=ii9F=JJ=Remote.Example=Alice@srs.example", NULL},
     {"a=b@remote.example", "SRS0=YeFg=JJ=remote.example=a=b@srs.example", NULL},
-    {"x@[192.0.2.1]", "SRS0=agpt=JJ=[192.0.2.1]=x@srs.example", NULL},
     {"\xc3\xa4@remote.example", "SRS0=FntJ=JJ=remote.example=\xc3\xa4@srs.example", NULL},
     {"x@nodot", "SRS0=ooLT=JJ=nodot=x@srs.example", NULL},
     {"srs0foo@remote.example", "SRS0=vDVM=JJ=remote.example=srs0foo@srs.example", NULL},
@@ -155,6 +154,20 @@ static void quotes_are_around_the_whole_local_part(void **state)
     const char *next = forward("\"SRS0=abcd=ef=h.example=a b\"@remote.example");
     assert_int_equal(strncmp(next, "\"SRS1=", 6), 0);
     assert_string_equal(reverse(next), "\"SRS0=abcd=ef=h.example=a b\"@remote.example");
+}
+
+static void brackets_of_a_literal_are_quoted_and_come_back_without_quotes(void **state)
+{
+    (void)state;
+    static const char *const literals[] = {"alice@[192.0.2.1]", "alice@[IPv6:2001:db8::1]",
+                                           "alice@[\"]", "\"a b\"@[192.0.2.1]"};
+    for (size_t i = 0; i < sizeof literals / sizeof literals[0]; i++) {
+        const char *rewritten = forward(literals[i]);
+        assert_int_equal(strncmp(rewritten, "\"SRS0=", 6), 0);
+        assert_string_equal(reverse(rewritten), literals[i]);
+    }
+    assert_string_equal(forward("x@[192.0.2.1]"), "\"SRS0=agpt=JJ=[192.0.2.1]=x\"@srs.example");
+    assert_string_equal(reverse("SRS0=agpt=JJ=[192.0.2.1]=x@srs.example"), "x@[192.0.2.1]");
 }
 
 /* That is how PostSRSd and iRedAPD sign it. */
@@ -340,6 +353,7 @@ int main(void)
         cmocka_unit_test(every_separator_after_the_tag_is_read_in_any_case),
         cmocka_unit_test(local_part_keeps_its_characters),
         cmocka_unit_test(quotes_are_around_the_whole_local_part),
+        cmocka_unit_test(brackets_of_a_literal_are_quoted_and_come_back_without_quotes),
         cmocka_unit_test(quotes_within_the_local_part_are_read_as_they_were_signed),
         cmocka_unit_test(what_is_no_address_is_not_rewritten),
         cmocka_unit_test(broken_srs1_is_signed_as_a_whole),

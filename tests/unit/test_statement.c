@@ -114,7 +114,7 @@ static void list_for_a_statement_without_lists_is_an_error(void **state)
 
 static void too_long_list_is_an_error(void **state)
 {
-    struct postern_value value = list_of(STATEMENT_VALUES_MAX + 1);
+    struct postern_value value = list_of(STATEMENT_SQLITE_MAX + 1);
     struct db_query query = {&in_list, &value, 1, *state, 0};
     struct statement_call call;
     struct postern_error error;

@@ -23,6 +23,8 @@ TABLES = {
     "smtp_sessions": "id, time, time_num, action, reason, client_address, sender, recipient",
 }
 
+OWN_TABLES = {"postern_schema", "postern_leases", "greylisting_whitelist_domain_networks"}
+
 
 class ServerDatabase(Database):
     def __init__(self, server, name):

@@ -47,8 +47,11 @@ class SmtpSession:
         if reply.code != 250:
             self.smtp.rset()
             return reply
-        return _reply(self.smtp.data(MESSAGE.format(sender=sender, recipient=recipients[0],
-                                                    subject=subject)))
+        reply = _reply(self.smtp.data(MESSAGE.format(sender=sender, recipient=recipients[0],
+                                                     subject=subject)))
+        if reply.code != 250:
+            self.smtp.rset()
+        return reply
 
 
 def send_mail(port, sender, *recipients, client=OUTSIDE, subject="test", login=None):

@@ -33,21 +33,27 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self):
         self.mail, self.login, self.tls = Received(), "", False
         with contextlib.suppress(OSError, ValueError):
-            if self.server.settings.silent:
-                self.rfile.read()
-                return
+            self.stall_at("connect")
             if self.server.settings.tls == "smtps":
                 self.secure()
             self.say("220 localhost ESMTP")
             while line := self.rfile.readline(4096).decode().strip():
                 verb, _, rest = line.partition(" ")
                 if verb.upper() == "QUIT":
+                    self.server.settings.quits += 1
                     self.say("221 bye")
                     return
                 getattr(self, "do_" + verb.lower(), self.refuse)(rest)
 
     def say(self, *lines):
         self.wfile.write("".join(line + "\r\n" for line in lines).encode())
+
+    def stall_at(self, place):
+        """Says no more, if this is the place for it, until the client is gone."""
+        if self.server.settings.stall == place:
+            self.server.settings.stalled.set()
+            self.rfile.read()
+            raise OSError
 
     def refuse(self, _):
         self.say("502 5.5.1 not here")
@@ -103,17 +109,21 @@ class _Session(socketserver.StreamRequestHandler):
         while (line := self.rfile.readline(4096)) != b".\r\n":
             assert line, "the client is gone"
             lines.append(line.removeprefix(b"."))
+        self.stall_at("data")
         self.mail.data = b"".join(lines)
         self.server.settings.received.append(self.mail)
         self.say("250 kept")
 
 
 class SmtpServer:
-    """tls: "", "starttls" or "smtps". users: name to password; with any, a login is needed."""
+    """
+    tls: "", "starttls" or "smtps". users: name to password; with any, a login is needed. stall: where
+    it says no more, "connect" or after the "data".
+    """
 
-    def __init__(self, certificate=None, tls="", users=None, unknown=(), silent=False):
-        self.tls, self.users, self.unknown, self.silent = tls, users or {}, unknown, silent
-        self.received, self.logins = [], []
+    def __init__(self, certificate=None, tls="", users=None, unknown=(), stall=""):
+        self.tls, self.users, self.unknown, self.stall = tls, users or {}, unknown, stall
+        self.received, self.logins, self.quits, self.stalled = [], [], 0, threading.Event()
         self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session)
         self.server.daemon_threads, self.server.settings = True, self
         if certificate:
