@@ -30,16 +30,22 @@ static const struct postern_statement find = {
 #define KEEP                                                                                       \
     "INSERT INTO senderscore_cache (client_address, score, time) VALUES (?, ?, ?)"                 \
     " ON CONFLICT (client_address) DO UPDATE SET score = excluded.score, time = excluded.time"     \
-    " WHERE senderscore_cache.time < excluded.time"
+    " WHERE senderscore_cache.time <> 2147483647"
 
 /* MySQL assigns one after another. */
 static const struct postern_statement keep = {
     .sqlite = KEEP,
     .pgsql = KEEP,
     .mysql = "INSERT INTO senderscore_cache (client_address, score, time) VALUES (?, ?, ?)"
-             " ON DUPLICATE KEY UPDATE score = IF(time < VALUES(time), VALUES(score), score),"
-             " time = GREATEST(time, VALUES(time))",
+             " ON DUPLICATE KEY UPDATE score = IF(time <> 2147483647, VALUES(score), score),"
+             " time = IF(time <> 2147483647, VALUES(time), time)",
     .repeatable = true};
+
+/* A time far ahead was written by a clock that was wrong, and would count until it has come. */
+static bool is_fresh(int64_t time, int64_t now, int64_t cache)
+{
+    return time == FOREVER || (time > now - cache && time < now + cache);
+}
 
 static enum score_status find_score(struct postern_request *req, const struct options *options,
                                     const char *client, int64_t *score)
@@ -54,7 +60,7 @@ static enum score_status find_score(struct postern_request *req, const struct op
         break;
     }
     int64_t time = postern_row_integer(&rows, 0, 1);
-    if (time != FOREVER && time <= req->now - options->cache)
+    if (!is_fresh(time, req->now, options->cache))
         return SCORE_UNKNOWN;
     *score = postern_row_integer(&rows, 0, 0);
     return SCORE_KNOWN;

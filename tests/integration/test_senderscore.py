@@ -84,6 +84,14 @@ def test_kept_score_decides_without_the_dns_until_it_is_too_old(score, zone):
     assert cached(daemon) == [(CLIENT, 90, daemon.now)]
 
 
+def test_score_that_a_wrong_clock_has_kept_is_asked_for_again(score, zone):
+    zone.set(NAME, A=["127.0.4.90"])
+    daemon = score(options={"cache": "1d"})
+    insert(daemon, CLIENT, 12, daemon.now + DAY)
+    assert daemon.ask(rcpt()) == "DUNNO"
+    assert cached(daemon) == [(CLIENT, 90, daemon.now)]
+
+
 def test_many_clients_at_once_have_their_own_scores(score, zone):
     zone.update({f"{i}.2.0.192.{ZONE}": {"A": [f"127.0.4.{i}"]} for i in range(1, 61)})
     daemon = score()
