@@ -310,6 +310,15 @@ def test_migrated_tables_have_the_keys_that_counting_needs(site, iredapd):
     assert iredapd.count("throttle_tracking", f"tid = {tid}") == 0
 
 
+def test_migrated_counters_tell_users_apart_who_differ_by_an_accent(site, iredapd):
+    migrate(site(iredapd))
+    (tid,) = iredapd.query("SELECT MAX(id) FROM throttle")[0]
+    counter = f"INSERT INTO throttle_tracking (tid, account) VALUES ({tid}, '{{}}@example.org')"
+    iredapd.execute(counter.format("jose"))
+    iredapd.execute(counter.format("josé"))
+    assert iredapd.is_refused(counter.format("josé"))
+
+
 def test_migrated_tables_get_no_second_index_of_the_same_columns(site, iredapd):
     migrate(site(iredapd))
     kinds = [index for index in iredapd.indexes() if index[0] == "greylisting_tracking"]

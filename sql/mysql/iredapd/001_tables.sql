@@ -261,6 +261,23 @@ BEGIN
     END IF;
 END;
 
+-- To iRedAPD's collation two users are one whose names differ by an accent: when one has reached a
+-- limit, the other, who has no counter and can't get one, would not be counted at all.
+DROP PROCEDURE IF EXISTS postern_tell_users_apart;
+CREATE PROCEDURE postern_tell_users_apart()
+BEGIN
+    DECLARE changed VARCHAR(255) CHARACTER SET utf8mb4;
+    SELECT CONCAT(column_type, ' CHARACTER SET ', character_set_name, ' COLLATE ',
+                  character_set_name, '_bin') INTO changed
+    FROM information_schema.columns
+    WHERE table_schema = DATABASE() AND table_name = 'throttle_tracking'
+        AND column_name = 'account' AND RIGHT(collation_name, 4) <> '_bin';
+    IF changed IS NOT NULL THEN
+        CALL postern_run(CONCAT('ALTER TABLE throttle_tracking MODIFY account ', changed,
+                                ' NOT NULL'));
+    END IF;
+END;
+
 -- iRedAPD's counters overflow at 8 million messages and 4 GB. An id is used up by every
 -- statement that may insert.
 CALL postern_widen('greylisting_tracking',
@@ -268,6 +285,7 @@ CALL postern_widen('greylisting_tracking',
 CALL postern_widen('throttle', 'period,max_msgs,max_quota,msg_size,max_rcpts');
 CALL postern_widen('throttle_tracking',
                    'id,period,cur_msgs,cur_quota,init_time,last_time,last_notify_time');
+CALL postern_tell_users_apart();
 CALL postern_widen('senderscore_cache', 'time');
 CALL postern_widen('smtp_sessions', 'id,time_num');
 
@@ -294,6 +312,7 @@ CALL postern_index('smtp_sessions', 'sender', 'smtp_sessions_sender');
 CALL postern_index('smtp_sessions', 'recipient', 'smtp_sessions_recipient');
 CALL postern_index('smtp_sessions', 'client_address', 'smtp_sessions_client');
 
+DROP PROCEDURE postern_tell_users_apart;
 DROP PROCEDURE postern_tie_counters;
 DROP PROCEDURE postern_free_periods;
 DROP PROCEDURE postern_index;
