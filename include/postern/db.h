@@ -16,6 +16,17 @@
 #include <postern/address.h>
 #include <postern/request.h>
 
+struct postern_value;
+
+/*
+ * For a statement that does something for a caller or does nothing: makes of the values of several
+ * callers one set, of as many values, with which it does something for all of them or nothing. NULL
+ * when they can't go together. In arena; given[i] are the i-th caller's.
+ */
+typedef const struct postern_value *(*postern_merge)(struct postern_arena *arena,
+                                                     const struct postern_value *const *given,
+                                                     size_t callers);
+
 /* A statement that is the same everywhere has only `sql`; a dialect that differs has its own. */
 struct postern_statement {
     const char *sql;
@@ -28,8 +39,11 @@ struct postern_statement {
                                 of its own. Only what is repeatable can be joint. */
     const char *mysql_joint; /* the same for MariaDB 10.5 and newer, which have RETURNING */
     bool numbered;
-    bool repeatable; /* running it twice does no harm: it is run again when its connection dies
-                        before the server has answered. A SELECT always is. */
+    postern_merge merge; /* NULL: each caller has its own. Where the merged one has changed no
+                            row, each is run alone; when nobody knows whether it was run, it has
+                            failed for all */
+    bool repeatable;     /* running it twice does no harm: it is run again when its connection dies
+                            before the server has answered. A SELECT always is. */
     bool
         mysql_number; /* mysql, which has no RETURNING: when the statement changed a row, its answer
                          is one row of one cell, the number that it gave to LAST_INSERT_ID(), or

@@ -17,15 +17,16 @@
 
 /*
  * ?1 "tid key"  ?2 tid  ?3 key  ?4 messages to add  ?5 most messages, and  ?6 bytes, that may be
- * there before  ?7 the start of a window that is over by now  ?8 period
- * ?9 now  ?10 bytes to add  ?11 how many counters
+ * there before  ?7 the start of a window that is over by now  ?8 period  ?9 bytes to add
+ * ?10 now  ?11 how many counters
  */
 #define WANTED                                                                                     \
-    "WITH wanted (tid, account, messages, room_messages, room_size, expired, period) AS"           \
+    "WITH wanted (tid, account, messages, room_messages, room_size, expired, period, size) AS"     \
     " (VALUES {(CAST(?2 AS BIGINT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT),"     \
-    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT))}),"                            \
+    "   CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), CAST(?8 AS BIGINT), CAST(?9 AS BIGINT))}),"        \
     " held AS MATERIALIZED"                                                                        \
-    " (SELECT t.id, wanted.messages, wanted.period, t.init_time <= wanted.expired AS is_over"
+    " (SELECT t.id, wanted.messages, wanted.size, wanted.period, t.init_time <= wanted.expired "   \
+    "AS is_over"
 
 #define IS_WANTED "t.tid = wanted.tid AND t.account = wanted.account"
 
@@ -36,9 +37,9 @@
 #define ADD_TO_HELD                                                                                \
     " UPDATE throttle_tracking SET"                                                                \
     " cur_msgs = CASE WHEN is_over THEN 0 ELSE cur_msgs END + held.messages,"                      \
-    " cur_quota = CASE WHEN is_over THEN 0 ELSE cur_quota END + ?10,"                              \
-    " init_time = CASE WHEN is_over THEN ?9 ELSE init_time END,"                                   \
-    " period = held.period, last_time = ?9"                                                        \
+    " cur_quota = CASE WHEN is_over THEN 0 ELSE cur_quota END + held.size,"                        \
+    " init_time = CASE WHEN is_over THEN ?10 ELSE init_time END,"                                  \
+    " period = held.period, last_time = ?10"                                                       \
     " FROM held WHERE throttle_tracking.id = held.id"                                              \
     " AND (SELECT COUNT(DISTINCT id) FROM held) = ?11"
 
@@ -66,18 +67,22 @@
 #define ROOM_SIZE     "CAST(ELT(" PLACE ", {?6}) AS SIGNED)"
 #define IS_OVER       "init_time <= CAST(ELT(" PLACE ", {?7}) AS SIGNED)"
 #define PERIOD        "CAST(ELT(" PLACE ", {?8}) AS SIGNED)"
+#define SIZE          "CAST(ELT(" PLACE ", {?9}) AS SIGNED)"
 #define ROWS          "tid IN ({?2}) AND account IN ({?3})"
 
 #define ADD_MYSQL                                                                                  \
     "UPDATE throttle_tracking SET cur_msgs = IF(" IS_OVER ", 0, cur_msgs) + " MESSAGES             \
-    ", cur_quota = IF(" IS_OVER ", 0, cur_quota) + ?10, period = " PERIOD                          \
-    ", last_time = ?9, init_time = IF(" IS_OVER ", ?9, init_time)"                                 \
+    ", cur_quota = IF(" IS_OVER ", 0, cur_quota) + " SIZE ", period = " PERIOD                     \
+    ", last_time = ?10, init_time = IF(" IS_OVER ", ?10, init_time)"                               \
     " WHERE " ROWS " AND " PLACE " > 0 AND ?11 = (SELECT fitting FROM (SELECT SUM(" IS_OVER        \
     "   OR (cur_msgs <= " ROOM_MESSAGES " AND cur_quota <= " ROOM_SIZE ")) AS fitting"             \
     "  FROM throttle_tracking WHERE " ROWS " FOR UPDATE) AS held)"
 
-static const struct postern_statement add = {
-    .sqlite = ADD_SQLITE, .pgsql = ADD_PGSQL, .mysql = ADD_MYSQL, .numbered = true};
+static const struct postern_statement add = {.sqlite = ADD_SQLITE,
+                                             .pgsql = ADD_PGSQL,
+                                             .mysql = ADD_MYSQL,
+                                             .merge = counters_merge,
+                                             .numbered = true};
 
 /* With a window that is over, so that the first message begins one. */
 #define ENSURE                                                                                     \
@@ -113,7 +118,8 @@ struct seen {
 
 /* Their columns as lists, in the order of their rows' keys, in which all messages lock them. */
 struct lists {
-    struct postern_names names, tids, keys, messages, room_messages, room_size, expired, periods;
+    struct postern_names names, tids, keys, messages, room_messages, room_size, expired, periods,
+        sizes;
 };
 
 /* --- values --- */
@@ -169,6 +175,7 @@ static struct lists lists_of(struct postern_request *req, const struct counters 
         list_add(req, &lists.room_size, count, number(req, room(counter->max_size, size_of(req))));
         list_add(req, &lists.expired, count, number(req, req->now - counter->row->period));
         list_add(req, &lists.periods, count, number(req, counter->row->period));
+        list_add(req, &lists.sizes, count, number(req, size_of(req)));
     }
     return lists;
 }
@@ -183,7 +190,7 @@ static enum postern_lookup run(struct postern_request *req,
                        postern_texts(lists->keys), postern_texts(lists->messages),
                        postern_texts(lists->room_messages), postern_texts(lists->room_size),
                        postern_texts(lists->expired), postern_texts(lists->periods),
-                       postern_integer(req->now), postern_integer(size_of(req)),
+                       postern_texts(lists->sizes), postern_integer(req->now),
                        postern_integer((int64_t)lists->names.count)),
         &rows);
 }

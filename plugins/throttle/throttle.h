@@ -67,6 +67,11 @@ struct refusal {
     int64_t counted; /* messages or bytes, in this window */
 };
 
+/* The values of count.c's statement for several messages: a postern_merge. */
+const struct postern_value *counters_merge(struct postern_arena *arena,
+                                           const struct postern_value *const *given,
+                                           size_t messages);
+
 /* Checks all counters and adds to all of them, in one atomic step. */
 enum count_status count_message(struct postern_request *req, const struct counters *counters,
                                 struct refusal *refusal);

@@ -185,33 +185,39 @@ static enum db_result task_run(struct db *db, const struct task *task, struct po
     return result;
 }
 
-static bool query_run(struct db *db, const struct db_query *query, struct postern_rows *rows,
-                      struct postern_error *error)
+static enum db_result query_run(struct db *db, const struct db_query *query,
+                                struct postern_rows *rows, struct postern_error *error)
 {
     *rows = (struct postern_rows){0};
     struct task task = {.queries = query,
                         .rows = rows,
                         .deadline = query->deadline,
                         .repeatable = statement_is_repeatable(query->statement)};
-    if (task_run(db, &task, error) == DB_OK)
-        return true;
-    *rows = (struct postern_rows){0};
-    return false;
+    enum db_result result = task_run(db, &task, error);
+    if (result != DB_OK)
+        *rows = (struct postern_rows){0};
+    return result;
 }
 
-static bool joint_run(void *context, const struct db_query *query, struct postern_rows *rows)
+static enum db_result joint_run(void *context, const struct db_query *query,
+                                struct postern_rows *rows, struct postern_error *error)
 {
-    struct postern_error unimportant;
-    return query_run(context, query, rows, &unimportant);
+    return query_run(context, query, rows, error);
 }
 
-/* Whatever keeps a joint statement from an answer, each caller then hears of its own. */
-static bool query_run_joint(struct db *db, const struct db_query *query, struct postern_rows *rows)
+/* A shared connection has nothing to gain. */
+static enum joint_answer query_join(struct db *db, const struct db_query *query,
+                                    struct postern_rows *rows, struct postern_error *error)
 {
-    if (!db->can_join || !query->statement->repeatable)
-        return false;
-    const char *sql = statement_joint(query->statement, db->driver->dialect);
-    return sql != NULL && joints_ask(db->joints, query, sql, rows);
+    const struct postern_statement *statement = query->statement;
+    if (db->driver == NULL || db->driver->shared)
+        return JOINT_ALONE;
+    if (statement->merge != NULL)
+        return joints_ask(db->joints, query, NULL, rows, error);
+    const char *sql = statement_joint(statement, db->driver->dialect);
+    if (sql == NULL || !db->can_join || !statement->repeatable)
+        return JOINT_ALONE;
+    return joints_ask(db->joints, query, sql, rows, error);
 }
 
 enum postern_lookup db_query(struct db *db, const struct db_query *query, struct postern_rows *rows,
@@ -219,7 +225,10 @@ enum postern_lookup db_query(struct db *db, const struct db_query *query, struct
 {
     double start = fiber_now();
     enum postern_lookup lookup = POSTERN_FAILED;
-    if (query_run_joint(db, query, rows) || query_run(db, query, rows, error))
+    enum joint_answer answer = query_join(db, query, rows, error);
+    bool good = answer == JOINT_ANSWERED ||
+                (answer == JOINT_ALONE && query_run(db, query, rows, error) == DB_OK);
+    if (good)
         lookup = rows->count > 0 || rows->changed > 0 ? POSTERN_FOUND : POSTERN_NOT_FOUND;
     count_query(db, lookup, start);
     return lookup;

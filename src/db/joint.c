@@ -10,6 +10,7 @@
 #include "db/statement.h"
 #include "runtime/fiber.h"
 #include "util/memory.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -18,7 +19,7 @@
 #define RUNNING_MAX    2   /* of one statement at once */
 #define TIME_LEFT      1.0 /* seconds: a joint statement has the time of its hastiest caller */
 
-enum seat_state { SEAT_WAITS, SEAT_TAKEN, SEAT_LEADS, SEAT_ANSWERED, SEAT_ALONE };
+enum seat_state { SEAT_WAITS, SEAT_TAKEN, SEAT_LEADS, SEAT_ANSWERED, SEAT_FAILED, SEAT_ALONE };
 
 /* Stands on the stack of the fiber that asks. */
 struct seat {
@@ -26,25 +27,27 @@ struct seat {
     enum seat_state state;
     const struct db_query *query;
     struct postern_rows *rows;
+    struct postern_error *error;
     struct fiber_cond changed;
 };
 
 struct joint {
     const struct postern_statement *statement;
-    size_t width;
+    size_t width; /* of the joint form; 0 when it is merged */
     size_t running;
     struct seat *waiting;
 };
 
+typedef enum db_result (*joint_run)(void *context, const struct db_query *query,
+                                    struct postern_rows *rows, struct postern_error *error);
+
 struct joints {
-    bool (*run)(void *context, const struct db_query *query, struct postern_rows *rows);
+    joint_run run;
     void *context;
     struct joint list[STATEMENTS_MAX];
 };
 
-struct joints *joints_new(bool (*run)(void *context, const struct db_query *query,
-                                      struct postern_rows *rows),
-                          void *context)
+struct joints *joints_new(joint_run run, void *context)
 {
     struct joints *joints = memory_new(sizeof *joints);
     joints->run = run;
@@ -63,7 +66,8 @@ static struct joint *joint_find(struct joints *joints, const struct postern_stat
     for (size_t i = 0; i < STATEMENTS_MAX; i++) {
         struct joint *joint = &joints->list[i];
         if (joint->statement == NULL)
-            *joint = (struct joint){.statement = statement, .width = statement_joint_width(sql)};
+            *joint = (struct joint){.statement = statement,
+                                    .width = sql != NULL ? statement_joint_width(sql) : 0};
         if (joint->statement == statement)
             return joint;
     }
@@ -108,23 +112,36 @@ static size_t seats_take(struct joint *joint, struct seat *leader, struct seat *
     return count;
 }
 
+static const struct postern_value *values_of_all(const struct joint *joint,
+                                                 struct seat *const *seats, size_t count,
+                                                 struct postern_arena *arena)
+{
+    if (joint->statement->merge != NULL) {
+        const struct postern_value *given[JOINT_CALLERS];
+        for (size_t i = 0; i < count; i++)
+            given[i] = seats[i]->query->values;
+        return count == 1 ? given[0] : joint->statement->merge(arena, given, count);
+    }
+    struct postern_value *values = postern_alloc(arena, count * joint->width * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        memcpy(values + i * joint->width, seats[i]->query->values, joint->width * sizeof *values);
+    return values;
+}
+
 /* In the leader's arena. */
 static struct db_query seats_query(const struct joint *joint, struct seat *const *seats,
                                    size_t count, struct postern_arena *arena)
 {
-    struct postern_value *values = postern_alloc(arena, count * joint->width * sizeof *values);
+    bool merged = joint->statement->merge != NULL;
     double deadline = NEVER;
-    for (size_t i = 0; i < count; i++) {
-        const struct db_query *query = seats[i]->query;
-        memcpy(values + i * joint->width, query->values, joint->width * sizeof *values);
-        deadline = query->deadline < deadline ? query->deadline : deadline;
-    }
+    for (size_t i = 0; i < count; i++)
+        deadline = fmin(deadline, seats[i]->query->deadline);
     return (struct db_query){.statement = joint->statement,
-                             .values = values,
-                             .count = count * joint->width,
+                             .values = values_of_all(joint, seats, count, arena),
+                             .count = merged ? seats[0]->query->count : count * joint->width,
                              .arena = arena,
                              .deadline = deadline,
-                             .callers = count};
+                             .callers = merged ? 0 : count};
 }
 
 static void row_give(struct seat *seat, const struct postern_rows *rows, size_t row)
@@ -149,19 +166,46 @@ static void next_leads(struct joint *joint)
     seat_set(seat, SEAT_LEADS);
 }
 
+/* What a statement for all of them came to, for each. */
+static enum seat_state seats_judge(const struct joint *joint, enum db_result result,
+                                   const struct postern_rows *rows, size_t count)
+{
+    bool unknown = result == DB_LOST || result == DB_TIMEOUT;
+    if (result != DB_OK)
+        return unknown && !joint->statement->repeatable ? SEAT_FAILED : SEAT_ALONE;
+    if (joint->statement->merge != NULL)
+        return rows->changed > 0 || count == 1 ? SEAT_ANSWERED : SEAT_ALONE;
+    return rows->count == count ? SEAT_ANSWERED : SEAT_ALONE;
+}
+
+static void answer_give(const struct joint *joint, struct seat *seat,
+                        const struct postern_rows *rows, size_t row)
+{
+    if (joint->statement->merge == NULL)
+        row_give(seat, rows, row);
+    else
+        *seat->rows = (struct postern_rows){.changed = rows->changed};
+}
+
 /* Its place among those that run has been counted. */
 static void seat_lead(struct joints *joints, struct joint *joint, struct seat *leader)
 {
     struct seat *seats[JOINT_CALLERS];
-    struct postern_rows rows;
+    struct postern_rows rows = {0};
+    struct postern_error error;
     size_t count = seats_take(joint, leader, seats);
     struct db_query query = seats_query(joint, seats, count, leader->query->arena);
-    bool answered = joints->run(joints->context, &query, &rows) && rows.count == count;
+    enum seat_state state = SEAT_ALONE;
+    if (query.values != NULL)
+        state =
+            seats_judge(joint, joints->run(joints->context, &query, &rows, &error), &rows, count);
     next_leads(joint);
     for (size_t i = 0; i < count; i++) {
-        if (answered)
-            row_give(seats[i], &rows, i);
-        seat_set(seats[i], answered ? SEAT_ANSWERED : SEAT_ALONE);
+        if (state == SEAT_ANSWERED)
+            answer_give(joint, seats[i], &rows, i);
+        if (state == SEAT_FAILED)
+            *seats[i]->error = error;
+        seat_set(seats[i], state);
     }
 }
 
@@ -181,14 +225,14 @@ static void seat_wait(struct joint *joint, struct seat *seat)
         fiber_cond_wait(&seat->changed, NEVER);
 }
 
-bool joints_ask(struct joints *joints, const struct db_query *query, const char *sql,
-                struct postern_rows *rows)
+enum joint_answer joints_ask(struct joints *joints, const struct db_query *query, const char *sql,
+                             struct postern_rows *rows, struct postern_error *error)
 {
     struct joint *joint = joint_find(joints, query->statement, sql);
-    struct seat seat = {.state = SEAT_LEADS, .query = query, .rows = rows};
+    struct seat seat = {.state = SEAT_LEADS, .query = query, .rows = rows, .error = error};
     *rows = (struct postern_rows){0};
     if (joint == NULL || query->count < joint->width || query->deadline - fiber_now() < TIME_LEFT)
-        return false;
+        return JOINT_ALONE;
     if (joint->running < RUNNING_MAX) {
         joint->running++;
     } else {
@@ -197,5 +241,7 @@ bool joints_ask(struct joints *joints, const struct db_query *query, const char 
     }
     if (seat.state == SEAT_LEADS)
         seat_lead(joints, joint, &seat);
-    return seat.state == SEAT_ANSWERED;
+    if (seat.state == SEAT_FAILED)
+        return JOINT_FAILED;
+    return seat.state == SEAT_ANSWERED ? JOINT_ANSWERED : JOINT_ALONE;
 }

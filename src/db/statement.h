@@ -10,7 +10,7 @@
 
 #include "db/db.h"
 
-#define STATEMENT_LISTS_MAX  8
+#define STATEMENT_LISTS_MAX  16
 #define STATEMENT_VALUES_MAX 65000 /* under the limit of PostgreSQL and MySQL (65535) */
 #define STATEMENT_SQLITE_MAX 32000 /* under its own (32766) */
 
