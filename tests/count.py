@@ -1,4 +1,4 @@
-"""Counts the tests of a report: prints "PASSED FAILED". A report that is missing is a failure."""
+"""Counts the tests of reports: prints "PASSED FAILED". One that is missing is a failure."""
 import json
 import re
 import sys
@@ -26,15 +26,19 @@ def count_junit(path):
     return tests - bad - skipped, bad
 
 
-def main():
-    kind, path = sys.argv[1:]
+def count(kind, path):
     try:
-        passed, failed = {"cmocka": count_cmocka, "junit": count_junit}[kind](path)
+        return {"cmocka": count_cmocka, "junit": count_junit}[kind](path)
     except (OSError, ValueError, StopIteration, xml.etree.ElementTree.ParseError) as error:
         print(f"{path}: {error}", file=sys.stderr)
-        passed, failed = 0, 1
+        return 0, 1
+
+
+def main():
+    kind, *paths = sys.argv[1:]
+    passed, failed = map(sum, zip(*(count(kind, path) for path in paths)))
     if passed + failed == 0:
-        print(f"{path}: no tests", file=sys.stderr)
+        print(f"{' '.join(paths)}: no tests", file=sys.stderr)
         failed = 1
     print(passed, failed)
 

@@ -24,6 +24,18 @@ BACKENDS = {"sqlite": SqliteBackend,
             "mysql": lambda: ServerBackend(MariaDB())}
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", choices=["servers", "rest"],
+                     help="only the tests that use the session's database servers, or all others")
+
+
+def pytest_collection_modifyitems(config, items):
+    part = config.getoption("--part")
+    if part is not None:
+        items[:] = [item for item in items
+                    if ("backend" in item.fixturenames) == (part == "servers")]
+
+
 def make_folder():
     """The daemon's user must get in, and paths of sockets must stay short."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-", dir="/tmp"))
