@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 from .build import SOURCE, measured, optional_program
-from .daemon import WORKERS
 from .errors import BenchError, LeftOut
 from .load import CONNECTIONS, WARMUP_SECONDS
 
@@ -14,7 +13,7 @@ from harness.mariadb import MariaDB  # noqa: E402
 from harness.postgresql import PostgreSQL  # noqa: E402
 
 DATABASE = "bench"
-POOL_SIZE = CONNECTIONS // WORKERS  # as many connections as the floor has, all workers together
+POOL_SIZE = 4  # the default
 
 
 class Server:

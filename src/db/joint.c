@@ -16,7 +16,7 @@
 #include <utlist.h>
 
 #define STATEMENTS_MAX 8
-#define RUNNING_MAX    4   /* of one statement at once */
+#define RUNNING_MAX    2   /* of one statement at once */
 #define TIME_LEFT      1.0 /* seconds: a joint statement has the time of its hastiest caller */
 
 enum seat_state { SEAT_WAITS, SEAT_TAKEN, SEAT_LEADS, SEAT_ANSWERED, SEAT_FAILED, SEAT_ALONE };
