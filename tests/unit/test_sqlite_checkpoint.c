@@ -34,7 +34,7 @@ static void insert_megabytes(int count)
     }
 }
 
-/* What the file would hold if its log were lost. */
+/* What the file would hold if its log were lost; -1 when it was written to while it was copied. */
 static int64_t rows_without_log(void)
 {
     char command[200], copy[80];
@@ -44,10 +44,10 @@ static int64_t rows_without_log(void)
     sqlite3 *handle;
     sqlite3_stmt *statement;
     assert_int_equal(sqlite3_open(copy, &handle), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(handle, "SELECT count(*) FROM t", -1, &statement, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    int64_t count = sqlite3_column_int64(statement, 0);
+    int64_t count = -1;
+    if (sqlite3_prepare_v2(handle, "SELECT count(*) FROM t", -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        count = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     sqlite3_close(handle);
     unlink(copy);
