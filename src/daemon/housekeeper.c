@@ -61,7 +61,8 @@ static const struct cleanup cleanups[] = {
       .pgsql = "DELETE FROM greylisting_tracking WHERE id = ANY (ARRAY"
                " (SELECT id FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"
                "  FOR UPDATE SKIP LOCKED))",
-      .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?"}},
+      .mysql = "DELETE FROM greylisting_tracking WHERE record_expired < ? LIMIT ?",
+      .repeatable = true}},
     {"expired senderscore_cache",
      {.sqlite = "DELETE FROM senderscore_cache WHERE client_address IN"
                 " (SELECT client_address FROM senderscore_cache WHERE time < ?"
@@ -69,7 +70,8 @@ static const struct cleanup cleanups[] = {
       .pgsql = "DELETE FROM senderscore_cache WHERE client_address = ANY (ARRAY"
                " (SELECT client_address FROM senderscore_cache WHERE time < ?"
                "  AND time <> 2147483647 LIMIT ? FOR UPDATE SKIP LOCKED))",
-      .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?"},
+      .mysql = "DELETE FROM senderscore_cache WHERE time < ? AND time <> 2147483647 LIMIT ?",
+      .repeatable = true},
      "senderscore",
      "cache"},
     {"expired throttle_tracking",
@@ -79,7 +81,8 @@ static const struct cleanup cleanups[] = {
                " (SELECT id FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2"
                "  FOR UPDATE SKIP LOCKED))",
       .mysql = "DELETE FROM throttle_tracking WHERE " OVER_AND_TOLD " LIMIT ?2",
-      .numbered = true}},
+      .numbered = true,
+      .repeatable = true}},
 };
 
 /* A plugin's duration; -1 when the plugin is not used. */

@@ -57,8 +57,8 @@ def trusted(smtp, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(smtp.certificate))
 
 
-def add_counter(database, account, when, setting="@example.com", period=3600):
-    """A counter as it is after a refusal at `when`; its id."""
+def add_counter(database, account, when, setting="@example.com", period=3600, mark=None):
+    """A counter as it is after a refusal at `when`, or with another mark; its id."""
     if not database.count("throttle", "account = ? AND period = ?", setting, period):
         database.execute("INSERT INTO throttle (account, kind, period, max_msgs, max_quota)"
                          " VALUES (?, 'outbound', ?, 100, 5000000000)", setting, period)
@@ -66,7 +66,8 @@ def add_counter(database, account, when, setting="@example.com", period=3600):
                              period)
     database.execute("INSERT INTO throttle_tracking (tid, account, period, cur_msgs, cur_quota,"
                      " init_time, last_time, last_notify_time) VALUES (?, ?, ?, 99, 4294967297,"
-                     " ?, ?, ?)", tid, account, period, when - 600, when - 60, -when)
+                     " ?, ?, ?)", tid, account, period, when - 600, when - 60,
+                     -when if mark is None else mark)
     (number,), = database.query("SELECT id FROM throttle_tracking WHERE tid = ? AND account = ?",
                                 tid, account)
     return number
@@ -184,10 +185,8 @@ def test_mail_says_when_its_counts_are_of_a_later_window(notifier, sendmail, dat
 
 def test_counter_without_a_mark_is_not_told_of(notifier, sendmail, database):
     daemon = notifier()
-    quiet = add_counter(database, "quiet@example.com", 0)
-    told = add_counter(database, "told@example.com", daemon.now - 5)
-    database.execute("UPDATE throttle_tracking SET last_notify_time = ? WHERE id = ?",
-                     daemon.now - 5, told)
+    quiet = add_counter(database, "quiet@example.com", daemon.now, mark=0)
+    told = add_counter(database, "told@example.com", daemon.now, mark=daemon.now - 5)
     add_counter(database, USER, daemon.now)
     assert accounts_in(sendmail.wait_for_mails(1)) == [USER]
     assert (mark_of(database, quiet), mark_of(database, told)) == (0, daemon.now - 5)
