@@ -16,7 +16,7 @@ typedef enum postern_dns_status (*spf_lookup)(enum postern_dns_type type, const 
 
 struct spf_question {
     struct postern_ip client; /* none: the result is "none" */
-    const char *sender; /* "" or without a domain: HELO is checked */
+    const char *sender;       /* "" or without a domain: HELO is checked */
     const char *helo;
     const char *host; /* the receiving host's name, for the macro %{r} */
     spf_lookup lookup;
