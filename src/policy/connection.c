@@ -17,22 +17,6 @@
 
 /* --- requests --- */
 
-/* Waits between two requests, holding nothing; false when the connection is to be left. */
-static bool wait_for_request(struct connection *connection)
-{
-    if (stream_has_input(&connection->stream)) { /* the next one is here already */
-        fiber_yield();                           /* but others have not had their turn */
-        return true;
-    }
-    stream_rest(&connection->stream);
-    if (connection->server->draining)
-        return false;
-    connection->idle = true;
-    bool ready = stream_wait(&connection->stream, fiber_now() + IDLE_SECONDS);
-    connection->idle = false;
-    return ready;
-}
-
 /* NULL when no whole request comes: the client is gone, stalls, or does not speak the protocol. */
 static struct postern_request *read_request(struct connection *connection)
 {
@@ -91,7 +75,7 @@ static bool answer(struct connection *connection, struct postern_request *reques
 
 static bool serve_one(struct connection *connection)
 {
-    if (!wait_for_request(connection))
+    if (!stream_next(&connection->stream, &connection->server->draining, IDLE_SECONDS))
         return false;
     struct postern_request *request = read_request(connection);
     if (request == NULL)

@@ -17,7 +17,6 @@ struct connection {
     struct policy_server *server;
     struct fiber *fiber;
     struct stream stream;
-    bool idle; /* waiting for the first byte of a request */
 
     struct protocol_parser parser;
     struct session session;

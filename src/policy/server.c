@@ -86,7 +86,7 @@ void policy_server_drain(struct policy_server *server, policy_handoff handoff, v
     struct connection *connection;
     DL_FOREACH(server->connections, connection)
     {
-        if (connection->idle)
+        if (connection->stream.idle)
             fiber_interrupt(connection->fiber);
     }
 }

@@ -4,7 +4,6 @@
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -70,26 +69,25 @@ static bool input_make_room(struct stream *stream)
     return stream->end < stream->size;
 }
 
-bool stream_has_input(const struct stream *stream)
-{
-    return stream->end > stream->start;
-}
-
-void stream_rest(struct stream *stream)
-{
-    assert(!stream_has_input(stream));
-    if (stream->input != NULL)
-        input_give(stream);
-}
-
 bool stream_is_resting(const struct stream *stream)
 {
     return stream->input == NULL;
 }
 
-bool stream_wait(struct stream *stream, double deadline)
+bool stream_next(struct stream *stream, const bool *draining, double seconds)
 {
-    return fiber_watch_wait(&stream->watch, deadline) != 0;
+    if (stream->end > stream->start) { /* the next one is here already */
+        fiber_yield();                 /* but others have not had their turn */
+        return true;
+    }
+    if (stream->input != NULL)
+        input_give(stream);
+    if (*draining)
+        return false;
+    stream->idle = true;
+    bool ready = fiber_watch_wait(&stream->watch, fiber_now() + seconds) != 0;
+    stream->idle = false;
+    return ready;
 }
 
 bool stream_read(struct stream *stream, double deadline)

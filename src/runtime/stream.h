@@ -21,6 +21,7 @@ struct stream {
     struct stream_pool *pool;
     struct fiber_watch watch;
     int fd;
+    bool idle;    /* stream_next is waiting: it may be interrupted */
     size_t limit; /* bytes that may wait to be understood, at least pool->size */
     char *input;
     size_t start, end, size;
@@ -30,15 +31,12 @@ struct stream {
 void stream_open(struct stream *stream, struct stream_pool *pool, int fd, size_t limit);
 void stream_close(struct stream *stream); /* gives back what it holds */
 
-/* Whether there is input that has not been understood yet. */
-bool stream_has_input(const struct stream *stream);
-
-/* Between two requests, without input: gives the buffer back. */
-void stream_rest(struct stream *stream);
-bool stream_is_resting(const struct stream *stream);
-
-/* Until something comes, which may be the client's end; false at the deadline. */
-bool stream_wait(struct stream *stream, double deadline);
+/*
+ * Waits between two requests, holding nothing, for the first byte of the next one, or the client's
+ * end. False when the connection is to be left: it was idle for so long, interrupted, or draining.
+ */
+bool stream_next(struct stream *stream, const bool *draining, double seconds);
+bool stream_is_resting(const struct stream *stream); /* between two requests, without input */
 
 /* More input; false when the client has gone or is too slow, or at the limit. */
 bool stream_read(struct stream *stream, double deadline);

@@ -14,22 +14,6 @@
 #define LINGER_SECONDS  1
 #define LINGER_BYTES    (1 << 20)
 
-/* Waits between two requests, holding nothing; false when the connection is to be left. */
-static bool wait_for_request(struct srs_connection *connection)
-{
-    if (stream_has_input(&connection->stream)) { /* the next one is here already */
-        fiber_yield();                           /* but others have not had their turn */
-        return true;
-    }
-    stream_rest(&connection->stream);
-    if (connection->service->draining)
-        return false;
-    connection->idle = true;
-    bool ready = stream_wait(&connection->stream, fiber_now() + IDLE_SECONDS);
-    connection->idle = false;
-    return ready;
-}
-
 /* The lookup becomes another when there is no reply that says it. */
 static bool reply(struct srs_connection *connection, struct postern_arena *arena,
                   struct lookup *lookup)
@@ -103,7 +87,7 @@ static bool answer(struct srs_connection *connection, struct postern_arena *aren
 
 static bool serve_one(struct srs_connection *connection)
 {
-    if (!wait_for_request(connection))
+    if (!stream_next(&connection->stream, &connection->service->draining, IDLE_SECONDS))
         return false;
     struct table_request request = {.direction = connection->direction};
     struct postern_arena *arena = arena_new();

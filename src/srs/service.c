@@ -84,7 +84,7 @@ void srs_service_drain(struct srs_service *service, srs_handoff handoff, void *c
     struct srs_connection *connection;
     DL_FOREACH(service->connections, connection)
     {
-        if (connection->idle)
+        if (connection->stream.idle)
             fiber_interrupt(connection->fiber);
     }
 }

@@ -15,7 +15,6 @@ struct srs_connection {
     enum listener_kind kind;
     struct fiber *fiber;
     struct stream stream;
-    bool idle; /* waiting for the first byte of a request */
 };
 
 struct srs_service {
