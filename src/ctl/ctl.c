@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LIMIT     100
 #define LIMIT_MAX 1000000
 #define PAGE      20000
 
@@ -26,10 +27,10 @@ struct postern_names ctl_values(const struct ctl *ctl, const char *name)
     return option != NULL ? ctl->lists[option - ctl->command->options] : (struct postern_names){0};
 }
 
-bool ctl_limit(const struct ctl *ctl, int64_t usual, int64_t *limit)
+bool ctl_limit(const struct ctl *ctl, int64_t *limit)
 {
     const char *text = ctl_option(ctl, "limit");
-    *limit = usual;
+    *limit = LIMIT;
     if (text == NULL || (quantity_parse_integer(text, limit) && *limit > 0 && *limit <= LIMIT_MAX))
         return true;
     ctl_complain("--limit: expected a number from 1 to %d, not `%s`", LIMIT_MAX, text);

@@ -30,8 +30,8 @@ const char *ctl_option(const struct ctl *ctl, const char *name);
 /* The values of an option that takes several. */
 struct postern_names ctl_values(const struct ctl *ctl, const char *name);
 
-/* --limit, of rows to show: `usual` without it. False when it is no such number, which it says. */
-bool ctl_limit(const struct ctl *ctl, int64_t usual, int64_t *limit);
+/* --limit, of rows to show: 100 without it. False when it is no such number, which it says. */
+bool ctl_limit(const struct ctl *ctl, int64_t *limit);
 
 /* Seconds to wait: what --timeout says, else the usual. */
 #define CTL_TIMEOUT 10

@@ -2,8 +2,6 @@
 #include "ctl/output.h"
 #include <inttypes.h>
 
-#define LIMIT 100
-
 #define MATCHING                                                                                   \
     "FROM greylisting_tracking WHERE (? = 0 OR client_address = ?) AND (? = 0 OR sender = ?) "     \
     "AND (? = 0 OR recipient = ?)"
@@ -59,7 +57,7 @@ enum ctl_status tracking_list(struct ctl *ctl)
     struct postern_rows rows;
     int64_t limit;
     enum ctl_status status = filter_read(ctl, &filter);
-    if (status != CTL_DONE || !ctl_limit(ctl, LIMIT, &limit))
+    if (status != CTL_DONE || !ctl_limit(ctl, &limit))
         return CTL_USAGE;
     const struct postern_value *f = filter.values;
     enum postern_lookup lookup = ctl_query(

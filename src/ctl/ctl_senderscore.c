@@ -11,7 +11,6 @@
 #define FOREVER    "2147483647"
 #define IS_FOREVER "CASE WHEN time = " FOREVER " THEN 1 ELSE 0 END"
 #define OR_NO_TIME "CASE WHEN time = " FOREVER " THEN 0 ELSE time END"
-#define LIMIT      100
 
 #define NEWEST_FIRST " ORDER BY senderscore_cache.time DESC, client_address LIMIT ?"
 
@@ -71,7 +70,7 @@ static enum ctl_status list(struct ctl *ctl)
     struct postern_names clients;
     struct postern_rows rows;
     int64_t limit;
-    if (!read_clients(ctl, &clients) || !ctl_limit(ctl, LIMIT, &limit))
+    if (!read_clients(ctl, &clients) || !ctl_limit(ctl, &limit))
         return CTL_USAGE;
     enum postern_lookup lookup =
         ctl_query(ctl, &LIST,

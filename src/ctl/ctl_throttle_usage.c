@@ -3,8 +3,6 @@
 #include "runtime/clock.h"
 #include <inttypes.h>
 
-#define LIMIT 100
-
 /* Of mail that an account is counted for, under whatever throttle, and of all that its own count.
  */
 static const struct postern_statement USAGE = {
@@ -42,7 +40,7 @@ enum ctl_status throttle_usage(struct ctl *ctl)
     struct postern_rows rows;
     int64_t limit;
     if (throttle_account_read(ctl, &entry) != CTL_DONE ||
-        throttle_filter_read(ctl, &filter) != CTL_DONE || !ctl_limit(ctl, LIMIT, &limit))
+        throttle_filter_read(ctl, &filter) != CTL_DONE || !ctl_limit(ctl, &limit))
         return CTL_USAGE;
     struct postern_value account = postern_text(entry.text);
     const struct postern_value *f = filter.values;
