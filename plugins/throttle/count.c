@@ -81,7 +81,7 @@
 static const struct postern_statement add = {.sqlite = ADD_SQLITE,
                                              .pgsql = ADD_PGSQL,
                                              .mysql = ADD_MYSQL,
-                                             .merge = counters_merge,
+                                             .merge = additions_merge,
                                              .numbered = true};
 
 /* With a window that is over, so that the first message begins one. */
@@ -116,35 +116,7 @@ struct seen {
     int64_t messages, size, init_time, last_notify_time;
 };
 
-/* Their columns as lists, in the order of their rows' keys, in which all messages lock them. */
-struct lists {
-    struct postern_names names, tids, keys, messages, room_messages, room_size, expired, periods,
-        sizes;
-};
-
 /* --- values --- */
-
-static int compare(const void *a, const void *b)
-{
-    const struct counter *left = *(const struct counter *const *)a;
-    const struct counter *right = *(const struct counter *const *)b;
-    if (left->row->id != right->row->id)
-        return left->row->id < right->row->id ? -1 : 1;
-    return strcmp(left->key, right->key);
-}
-
-static void list_add(struct postern_request *req, struct postern_names *list, size_t room,
-                     const char *item)
-{
-    if (list->items == NULL)
-        list->items = postern_alloc(req->arena, (room + 1) * sizeof *list->items);
-    list->items[list->count++] = item;
-}
-
-static const char *number(struct postern_request *req, int64_t value)
-{
-    return postern_printf(req->arena, "%" PRId64, value);
-}
 
 static int64_t room(int64_t limit, int64_t wanted)
 {
@@ -156,43 +128,34 @@ static int64_t size_of(const struct postern_request *req)
     return req->size < INT64_MAX ? (int64_t)req->size : INT64_MAX;
 }
 
-static struct lists lists_of(struct postern_request *req, const struct counters *counters)
+static const struct postern_value *values_of(struct postern_request *req,
+                                             const struct counters *counters)
 {
-    size_t count = counters->count;
-    struct lists lists = {0};
-    const struct counter **sorted = postern_alloc(req->arena, (count + 1) * sizeof *sorted);
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &counters->items[i];
-    qsort(sorted, count, sizeof *sorted, compare);
-    for (size_t i = 0; i < count; i++) {
-        const struct counter *counter = sorted[i];
-        list_add(req, &lists.names, count, counter->name);
-        list_add(req, &lists.tids, count, number(req, counter->row->id));
-        list_add(req, &lists.keys, count, counter->key);
-        list_add(req, &lists.messages, count, number(req, counter->messages));
-        list_add(req, &lists.room_messages, count,
-                 number(req, room(counter->max_messages, counter->messages)));
-        list_add(req, &lists.room_size, count, number(req, room(counter->max_size, size_of(req))));
-        list_add(req, &lists.expired, count, number(req, req->now - counter->row->period));
-        list_add(req, &lists.periods, count, number(req, counter->row->period));
-        list_add(req, &lists.sizes, count, number(req, size_of(req)));
+    struct addition *additions =
+        postern_alloc(req->arena, (counters->count + 1) * sizeof *additions);
+    for (size_t i = 0; i < counters->count; i++) {
+        const struct counter *counter = &counters->items[i];
+        additions[i] = (struct addition){
+            .name = counter->name,
+            .key = counter->key,
+            .tid = counter->row->id,
+            .messages = counter->messages,
+            .size = size_of(req),
+            .room_messages = room(counter->max_messages, counter->messages),
+            .room_size = room(counter->max_size, size_of(req)),
+            .expired = req->now - counter->row->period,
+            .period = counter->row->period,
+        };
     }
-    return lists;
+    return additions_values(req->arena, additions, counters->count, req->now);
 }
 
 static enum postern_lookup run(struct postern_request *req,
-                               const struct postern_statement *statement, const struct lists *lists)
+                               const struct postern_statement *statement,
+                               const struct postern_value *values)
 {
     struct postern_rows rows;
-    return postern_query(
-        req, "iredapd", statement,
-        POSTERN_VALUES(postern_texts(lists->names), postern_texts(lists->tids),
-                       postern_texts(lists->keys), postern_texts(lists->messages),
-                       postern_texts(lists->room_messages), postern_texts(lists->room_size),
-                       postern_texts(lists->expired), postern_texts(lists->periods),
-                       postern_texts(lists->sizes), postern_integer(req->now),
-                       postern_integer((int64_t)lists->names.count)),
-        &rows);
+    return postern_query(req, "iredapd", statement, values, ADDED_VALUES, &rows);
 }
 
 /* --- who refused --- */
@@ -215,12 +178,11 @@ static void see(const struct postern_request *req, const struct counter *counter
 
 /* One item per counter. */
 static enum postern_lookup look_at(struct postern_request *req, const struct counters *counters,
-                                   const struct lists *lists, struct seen *seen)
+                                   const struct postern_value *values, struct seen *seen)
 {
     struct postern_rows rows;
     enum postern_lookup lookup = postern_query(
-        req, "iredapd", &look,
-        POSTERN_VALUES(postern_texts(lists->tids), postern_texts(lists->keys)), &rows);
+        req, "iredapd", &look, POSTERN_VALUES(values[ADDED_TIDS], values[ADDED_KEYS]), &rows);
     for (size_t i = 0; i < counters->count; i++) {
         seen[i] = (struct seen){0};
         for (size_t row = 0; row < rows.count && !seen[i].exists; row++)
@@ -278,8 +240,8 @@ static enum postern_lookup mark_refusal(struct postern_request *req, const struc
     if (is_marked(seen))
         return POSTERN_FOUND;
     struct counters alone = {.count = 1, .items = (struct counter *)counter};
-    struct lists lists = lists_of(req, &alone);
-    if (!seen->exists && run(req, &ensure, &lists) == POSTERN_FAILED)
+    const struct postern_value *values = values_of(req, &alone);
+    if (!seen->exists && run(req, &ensure, values) == POSTERN_FAILED)
         return POSTERN_FAILED;
     struct postern_rows rows;
     return postern_query(
@@ -314,10 +276,10 @@ static struct counters without_missing(struct postern_request *req, const struct
 
 /* Whether somebody refuses; if not, those that can't count are taken out. */
 static enum postern_lookup find_refusal(struct postern_request *req, struct counters *counters,
-                                        const struct lists *lists, struct refusal *refusal)
+                                        const struct postern_value *values, struct refusal *refusal)
 {
     struct seen *seen = postern_alloc(req->arena, counters->count * sizeof *seen);
-    if (look_at(req, counters, lists, seen) == POSTERN_FAILED)
+    if (look_at(req, counters, values, seen) == POSTERN_FAILED)
         return POSTERN_FAILED;
     for (size_t i = 0; i < counters->count; i++)
         if (refuses(req, &counters->items[i], &seen[i], refusal))
@@ -337,16 +299,16 @@ static enum count_status status_of(enum postern_lookup lookup, enum count_status
 static bool try_round(struct postern_request *req, struct counters *counters, bool may_add,
                       struct refusal *refusal, enum count_status *status)
 {
-    struct lists lists = lists_of(req, counters);
-    enum postern_lookup added = may_add ? run(req, &add, &lists) : POSTERN_NOT_FOUND;
+    const struct postern_value *values = values_of(req, counters);
+    enum postern_lookup added = may_add ? run(req, &add, values) : POSTERN_NOT_FOUND;
     *status = status_of(added, COUNT_ADDED);
     if (added != POSTERN_NOT_FOUND)
         return true;
-    enum postern_lookup made = may_add ? run(req, &ensure, &lists) : POSTERN_NOT_FOUND;
+    enum postern_lookup made = may_add ? run(req, &ensure, values) : POSTERN_NOT_FOUND;
     *status = status_of(made, COUNT_ADDED);
     if (made != POSTERN_NOT_FOUND)
         return made == POSTERN_FAILED;
-    enum postern_lookup refused = find_refusal(req, counters, &lists, refusal);
+    enum postern_lookup refused = find_refusal(req, counters, values, refusal);
     *status = status_of(refused, COUNT_REFUSED);
     return refused != POSTERN_NOT_FOUND;
 }

@@ -53,6 +53,44 @@ struct counters {
 enum postern_lookup counters_find(struct postern_request *req, const struct options *options,
                                   struct counters *counters);
 
+/* --- additions.c: the values of count.c's statements --- */
+
+/* What is to be added to a counter, if what is there leaves room for it. */
+struct addition {
+    const char *name; /* as struct counter has them */
+    const char *key;
+    int64_t tid;
+    int64_t messages, size;
+    int64_t room_messages, room_size; /* what may be there before; INT64_MAX: not limited */
+    int64_t expired;                  /* the start of a window that is over by now */
+    int64_t period;
+};
+
+/* In their order; all but the last two are lists, of an item for each counter. */
+enum addition_value {
+    ADDED_NAMES,
+    ADDED_TIDS,
+    ADDED_KEYS,
+    ADDED_MESSAGES,
+    ADDED_ROOM_MESSAGES,
+    ADDED_ROOM_SIZE,
+    ADDED_EXPIRED,
+    ADDED_PERIODS,
+    ADDED_SIZES,
+    ADDED_NOW,
+    ADDED_COUNT,
+    ADDED_VALUES
+};
+
+/* Sorts them: by the key of their rows, the order in which all messages lock them. */
+struct postern_value *additions_values(struct postern_arena *arena, struct addition *additions,
+                                       size_t count, int64_t now);
+
+/* A postern_merge of such values. */
+const struct postern_value *additions_merge(struct postern_arena *arena,
+                                            const struct postern_value *const *given,
+                                            size_t messages);
+
 /* --- count.c: the database --- */
 
 enum count_status {
@@ -66,11 +104,6 @@ struct refusal {
     bool by_size;    /* by max_quota, else by max_msgs */
     int64_t counted; /* messages or bytes, in this window */
 };
-
-/* The values of count.c's statement for several messages: a postern_merge. */
-const struct postern_value *counters_merge(struct postern_arena *arena,
-                                           const struct postern_value *const *given,
-                                           size_t messages);
 
 /* Checks all counters and adds to all of them, in one atomic step. */
 enum count_status count_message(struct postern_request *req, const struct counters *counters,
