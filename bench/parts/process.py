@@ -45,13 +45,16 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def answers(address):
-    """True when a request gets a reply."""
+POLICY_QUESTION = b"request=smtpd_access_policy\nprotocol_state=VRFY\n\n"
+
+
+def answers(address, question=POLICY_QUESTION, answer=b"action="):
+    """True when the question gets a reply that begins so."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=2) as client:
-            client.sendall(b"request=smtpd_access_policy\nprotocol_state=VRFY\n\n")
-            return client.recv(4096).startswith(b"action=")
+            client.sendall(question)
+            return client.recv(4096).startswith(answer)
     except OSError:
         return False
 

@@ -2,14 +2,13 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 
 from .build import measured, program
 from .daemon import posternd
 from .errors import LeftOut
 from .load import WARMUP_SECONDS
-from .process import free_port, running, wait_for
+from .process import answers, free_port, running, wait_for
 
 CONNECTIONS = 16
 DOMAIN, SECRET = "srs.example.org", "a secret that nobody needs to keep"
@@ -34,16 +33,6 @@ def confine(pid):
     os.sched_setaffinity(int(pid), {server_core()})
 
 
-def answers(address):
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=2) as client:
-            client.sendall(b"get nobody\n")
-            return client.recv(4096).startswith(b"500 ")
-    except OSError:
-        return False
-
-
 @contextlib.contextmanager
 def postsrsd(folder):
     """A process for each connection; each inherits the core."""
@@ -58,7 +47,7 @@ def postsrsd(folder):
     with running(command, stderr=subprocess.DEVNULL) as process:
         confine(process.pid)
         address = f"127.0.0.1:{forward}"
-        wait_for(lambda: answers(address), process, "postsrsd")
+        wait_for(lambda: answers(address, b"get nobody\n", b"500 "), process, "postsrsd")
         yield address
 
 

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from harness.load import at_once
-from harness.policy import ConnectionClosed, encode, end_of_message, rcpt
+from harness.connection import ConnectionClosed
+from harness.policy import encode, end_of_message, rcpt
 from harness.ports import free_port
 from harness.wait import wait_for
 

@@ -3,6 +3,7 @@
  * what pieces the rest arrives. However they are cut, the same requests must come out, and what
  * is derived from them must keep its promises.
  */
+#include "fuzz.h"
 #include "policy/protocol.h"
 #include "policy/request.h"
 #include "policy/session.h"
@@ -15,26 +16,6 @@
 #include <string.h>
 
 #define INPUT_LIMIT 20000
-
-/* What came out: how many requests, a sum of what they say, and how it ended. */
-struct reading {
-    size_t requests;
-    uint64_t sum;
-    bool failed;
-};
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void add_text(struct reading *reading, const char *text)
-{
-    for (; *text != '\0'; text++)
-        reading->sum = reading->sum * 31 + (unsigned char)*text;
-    reading->sum = reading->sum * 31 + 7;
-}
 
 static void check_address(const struct postern_request *request, const char *address,
                           const char *without_ext, const char *domain)

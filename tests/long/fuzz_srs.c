@@ -4,6 +4,7 @@
  * requests must come out; replies must be what the protocol allows; and an address that was
  * rewritten must lead back.
  */
+#include "fuzz.h"
 #include "srs/srs.h"
 #include "srs/table.h"
 #include "util/arena.h"
@@ -16,26 +17,6 @@
 
 #define INPUT_LIMIT 120000
 #define NOW         INT64_C(1700000000)
-
-/* What came out: how many requests, a sum of what they ask, and how it ended. */
-struct reading {
-    size_t requests;
-    uint64_t sum;
-    bool failed;
-};
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void add_text(struct reading *reading, const char *text)
-{
-    for (; *text != '\0'; text++)
-        reading->sum = reading->sum * 31 + (unsigned char)*text;
-    reading->sum = reading->sum * 31 + 7;
-}
 
 /* A reply is at the limits, and a line holds neither a space nor anything that is not ASCII. */
 static void check_reply(const struct table_request *request, enum table_status status,

@@ -22,14 +22,6 @@ SANITIZER_WORDS = ("AddressSanitizer", "runtime error:", "LeakSanitizer", "Undef
 STOP_SECONDS = 60
 
 
-def listener_address(text):
-    """A `listen` entry of postern.conf as PolicyClient wants it."""
-    if text.startswith("unix:"):
-        return text.removeprefix("unix:")
-    host, _, port = text.rpartition(":")
-    return (host.strip("[]"), int(port))
-
-
 def give_to_daemon(path):
     if os.geteuid() == 0:
         shutil.chown(path, USER, GROUP)
@@ -132,7 +124,7 @@ class Daemon:
             return False
         with contextlib.suppress(OSError):
             for address in self.listen:
-                PolicyClient(listener_address(address)).close()
+                PolicyClient(address).close()
             return True
         return False
 
@@ -227,7 +219,7 @@ class Daemon:
     # --- talking to it ---
 
     def policy(self, listener=0, **options):
-        return PolicyClient(listener_address(self.listen[listener]), **options)
+        return PolicyClient(self.listen[listener], **options)
 
     def ask(self, request):
         """One request on a connection of its own."""

@@ -1,5 +1,5 @@
 """The client's side of the policy protocol, as Postfix speaks it or as it should not."""
-import socket
+from harness.connection import Connection
 
 RCPT = {
     "request": "smtpd_access_policy",
@@ -41,45 +41,10 @@ def encode(request):
     return b"\n".join(lines) + b"\n\n"
 
 
-class ConnectionClosed(Exception):
-    """The daemon closed the connection where an answer was due."""
-
-
-class PolicyClient:
-    """One persistent connection. Strict: a lost connection is an error, not a reason to retry."""
-
-    def __init__(self, address, timeout=60):
-        """address: (host, port), or the path of a Unix socket."""
-        family = socket.AF_UNIX if isinstance(address, str) else (
-            socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
-        self.socket.connect(address)
-        self.unread = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, data):
-        self.socket.sendall(data)
-
+class PolicyClient(Connection):
     def read_action(self):
         """The text after "action=" of the next reply."""
-        while b"\n\n" not in self.unread:
-            try:
-                piece = self.socket.recv(65536)
-            except ConnectionResetError:
-                piece = b""
-            if not piece:
-                raise ConnectionClosed(f"after {self.unread!r}")
-            self.unread += piece
-        reply, self.unread = self.unread.split(b"\n\n", 1)
+        reply = self.take_until(b"\n\n")
         name, _, action = reply.partition(b"=")
         assert name == b"action" and b"\n" not in reply, f"not a reply: {reply!r}"
         return action.decode()
@@ -91,10 +56,3 @@ class PolicyClient:
 
     def rcpt(self, **attributes):
         return self.request(rcpt(**attributes))
-
-    def is_closed_by_peer(self):
-        """Waits for the daemon to close the connection; False when it answers instead."""
-        try:
-            return self.socket.recv(1) == b""
-        except (ConnectionResetError, BrokenPipeError):
-            return True

@@ -2,10 +2,9 @@
 import base64
 import hashlib
 import hmac
-import socket
 from collections import namedtuple
 
-from harness.policy import ConnectionClosed
+from harness.connection import Connection
 from harness.ports import free_port
 
 DOMAIN, SECRET = "srs.example.org", "a secret of the tests, long enough"
@@ -47,52 +46,7 @@ def netstring(data):
     return b"%d:%s," % (len(data), data)
 
 
-class _Client:
-    """One persistent connection. Strict: a lost connection is an error, not a reason to retry."""
-
-    def __init__(self, address, timeout=60):
-        """As in postern.conf: unix:PATH or HOST:PORT."""
-        host, _, port = address.rpartition(":")
-        is_unix = address.startswith("unix:")
-        self.socket = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
-        self.socket.settimeout(timeout)
-        self.socket.connect(address.removeprefix("unix:") if is_unix else (host, int(port)))
-        self.unread = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def _more(self):
-        try:
-            piece = self.socket.recv(65536)
-        except ConnectionResetError:
-            piece = b""
-        if not piece:
-            raise ConnectionClosed(f"after {self.unread!r}")
-        self.unread += piece
-
-    def _take(self, length):
-        while len(self.unread) < length:
-            self._more()
-        taken, self.unread = self.unread[:length], self.unread[length:]
-        return taken
-
-    def is_closed_by_peer(self):
-        """Waits for the daemon to close the connection; False when it answers instead."""
-        try:
-            return not self.unread and self.socket.recv(1) == b""
-        except (ConnectionResetError, BrokenPipeError):
-            return True
-
+class _Client(Connection):
     def request(self, key):
         self.send(self.encode(key))
         return self.read_answer()
@@ -105,9 +59,7 @@ class TcpTable(_Client):
         return b"get " + quote(key) + b"\n"
 
     def read_answer(self):
-        while b"\n" not in self.unread:
-            self._more()
-        line = self._take(self.unread.index(b"\n") + 1)[:-1]
+        line = self.take_until(b"\n")
         assert len(line) < 4096, f"longer than Postfix reads: {line!r}"
         assert line[3:4] == b" " and b" " not in line[4:], f"not a reply: {line!r}"
         return Answer(line[:3].decode(), unquote(line[4:]).decode())
@@ -125,10 +77,8 @@ class Socketmap(_Client):
         return netstring(self.map + b" " + data)
 
     def read_answer(self):
-        while b":" not in self.unread:
-            self._more()
-        length = int(self._take(self.unread.index(b":") + 1)[:-1])
-        content = self._take(length + 1)
+        length = int(self.take_until(b":"))
+        content = self.take(length + 1)
         assert content[-1:] == b",", f"not a netstring: {content!r}"
         status, _, text = content[:-1].partition(b" ")
         return Answer(status.decode(), text.decode())
